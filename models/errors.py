@@ -1,0 +1,41 @@
+"""The exceptions of the project.
+
+AdaptiveRetrievalError
+├── InvalidOptionError        an option or argument outside what is allowed
+├── DataError                 a file of pairs, rows, queries or judgements cannot be used
+├── ModelError                a model cannot be found or loaded
+├── TrainingError             a training run cannot start or go on
+└── BundleError, SearchError … see ``indexer.errors``
+
+Every message gives the value seen, what is allowed, and where there is one the next step.
+"""
+
+from __future__ import annotations
+
+
+class AdaptiveRetrievalError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InvalidOptionError(AdaptiveRetrievalError, ValueError):
+    """An option or argument lies outside what is allowed.
+
+    Attributes:
+        param: the option's name, so that a front end can point at it.
+    """
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class DataError(AdaptiveRetrievalError):
+    """A file of pairs, rows, queries or judgements cannot be used."""
+
+
+class ModelError(AdaptiveRetrievalError):
+    """A model cannot be found or loaded."""
+
+
+class TrainingError(AdaptiveRetrievalError):
+    """A training run cannot start or go on."""

@@ -1,0 +1,113 @@
+"""What a nested (Matryoshka) embedding is: its sizes, their weights, and the one way to cut it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import InvalidOptionError
+
+Vectors = npt.NDArray[np.float32]
+
+SMALLEST_SIZE = 8
+"""Prefixes under 8 dimensions are unusable (MRL paper, section 5 ablations): halving stops here."""
+
+
+def truncate(vectors: npt.NDArray[Any], size: int) -> Vectors:
+    """Cut vectors to their first ``size`` dimensions and normalise what is left to unit length.
+
+    A prefix of a unit vector is not a unit vector, so cutting without normalising ranks wrongly. Everything in
+    this project that shortens an embedding goes through this function.
+
+    Args:
+        vectors: shape (..., D), any floating type.
+        size: dimensions to keep, 1 ≤ size ≤ D.
+
+    Returns:
+        float32, shape (..., size), a new array. A prefix that is all zeros has no direction and stays zero.
+
+    Raises:
+        InvalidOptionError: ``size`` is not between 1 and D.
+    """
+    dimension = vectors.shape[-1]
+    if not 1 <= size <= dimension:
+        raise InvalidOptionError("dims", f"cannot cut to {size} dimensions: allowed are 1 to {dimension}")
+    prefix = np.array(vectors[..., :size], dtype=np.float32)
+    norms = np.linalg.norm(prefix, axis=-1, keepdims=True)
+    np.divide(prefix, norms, out=prefix, where=norms > 0)
+    return prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """The nested sizes m₁ < m₂ < … < D of an embedding and the weight cₘ of each in the loss (MRL, equation 1).
+
+    Attributes:
+        sizes: strictly increasing, the last one is the full dimension D.
+        weights: one positive number a size; all 1 where not given, as in the paper.
+    """
+
+    sizes: tuple[int, ...]
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            object.__setattr__(self, "weights", (1.0,) * len(self.sizes))
+        if not self.sizes or self.sizes[0] < 1 or any(a >= b for a, b in zip(self.sizes, self.sizes[1:], strict=False)):
+            raise InvalidOptionError(
+                "sizes", f"nested sizes {list(self.sizes)}: give strictly increasing positive sizes, such as 64,128,256"
+            )
+        if len(self.weights) != len(self.sizes) or not all(0 < w < float("inf") for w in self.weights):
+            raise InvalidOptionError(
+                "weights",
+                f"weights {list(self.weights)}: give one positive number for each of the sizes {list(self.sizes)}",
+            )
+
+    @classmethod
+    def halving(cls, dimension: int, smallest: int = SMALLEST_SIZE) -> Nesting:
+        """Sizes from ``dimension`` down by halves, while whole and at least ``smallest`` (the paper's choice)."""
+        sizes = [dimension]
+        while sizes[-1] % 2 == 0 and sizes[-1] // 2 >= smallest:
+            sizes.append(sizes[-1] // 2)
+        return cls(tuple(reversed(sizes)))
+
+    @classmethod
+    def parse(cls, sizes: str, weights: str | None = None) -> Nesting:
+        """Read sizes, and weights where given, from comma-separated text such as ``32,64,128``."""
+        return cls(tuple(_numbers("sizes", sizes, int)), tuple(_numbers("weights", weights, float)) if weights else ())
+
+    @property
+    def dimension(self) -> int:
+        """The full dimension D."""
+        return self.sizes[-1]
+
+    @property
+    def shortlist_size(self) -> int:
+        """The size a shortlist uses when nobody chooses: the smallest trained one of at least D/4 and 128.
+
+        Shorter prefixes lose candidates that no rerank can bring back; docs/design.md has the measurement.
+        """
+        wanted = max(128, self.dimension // 4)
+        return next((size for size in self.sizes if size >= wanted), self.dimension)
+
+    def to_json(self) -> dict[str, list[int] | list[float]]:
+        """Plain lists, for a JSON file."""
+        return {"sizes": list(self.sizes), "weights": list(self.weights)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Nesting:
+        """Inverse of :meth:`to_json`."""
+        return cls(tuple(value["sizes"]), tuple(value["weights"]))
+
+
+def _numbers(param: str, text: str, kind: type) -> Sequence[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidOptionError(
+            param, f"{param} {text!r}: give numbers separated by commas, such as 64,128,256"
+        ) from None

@@ -1,0 +1,163 @@
+"""Rows of JSON Lines, CSV/TSV and Parquet files, numbered, streamed, with what is broken told apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.errors import DataError
+
+ROW_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".tsv", ".parquet")
+_PARQUET_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One readable row.
+
+    Attributes:
+        number: where it stands: line of a text file (the first is 1; a CSV header counts), row of a Parquet file.
+        fields: the row as read; JSON values, CSV strings or Arrow's Python values.
+    """
+
+    number: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRow:
+    """A row that cannot be read, and why."""
+
+    number: int
+    reason: str
+
+
+def is_row_file(path: Path) -> bool:
+    """Tell whether :func:`read_rows` knows this kind of file."""
+    return path.name.lower().endswith(ROW_SUFFIXES)
+
+
+def read_rows(path: Path, skip: int = 0) -> Iterator[Row | BrokenRow]:
+    """Stream a file's rows, broken ones included, after passing over the first ``skip`` of them.
+
+    Raises:
+        DataError: the file cannot be opened, is not of a known kind, or breaks off in a way that loses its place.
+    """
+    name = path.name.lower()
+    try:
+        if name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst")):
+            yield from _json_lines(path, skip)
+        elif name.endswith((".csv", ".tsv")):
+            yield from _delimited(path, "\t" if name.endswith(".tsv") else ",", skip)
+        elif name.endswith(".parquet"):
+            yield from _parquet(path, skip)
+        else:
+            raise DataError(f"{path}: unknown kind of file; known are {', '.join(ROW_SUFFIXES)}")
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def parse_json_object(line: str) -> dict[str, Any]:
+    """Parse a JSON object strictly: NaN and Infinity, which JSON does not have, are refused.
+
+    Raises:
+        ValueError: not JSON, not an object, or nested too deeply.
+    """
+    try:
+        value = json.loads(line, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON object is needed, this is a {type(value).__name__}")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _open_binary(path: Path) -> IO[bytes]:
+    if path.name.lower().endswith((".gz", ".zst")):
+        return io.BufferedReader(pa.input_stream(str(path), compression="gzip" if path.suffix == ".gz" else "zstd"))
+    return path.open("rb")
+
+
+def _json_lines(path: Path, skip: int) -> Iterator[Row | BrokenRow]:
+    with _open_binary(path) as file:
+        seen = 0
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            seen += 1
+            if seen <= skip:
+                continue
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield Row(number, parse_json_object(text))
+            except UnicodeDecodeError as error:
+                yield BrokenRow(number, f"not UTF-8: {error.reason} at byte {error.start}")
+            except ValueError as error:
+                yield BrokenRow(number, f"bad JSON: {error}")
+
+
+def _delimited(path: Path, delimiter: str, skip: int) -> Iterator[Row | BrokenRow]:
+    csv.field_size_limit(2**31 - 1)
+    with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        header = next(reader, None)
+        if header is None:
+            return
+        seen, line = 0, reader.line_num
+        row: Row | BrokenRow
+        while True:
+            start = line + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                row = BrokenRow(start, f"bad CSV: {error}")
+            else:
+                if not cells:  # an empty line
+                    line = reader.line_num
+                    continue
+                row = _csv_row(start, header, cells)
+            line = reader.line_num
+            seen += 1
+            if seen > skip:
+                yield row
+
+
+def _csv_row(number: int, header: list[str], cells: list[str]) -> Row | BrokenRow:
+    if len(cells) != len(header):
+        return BrokenRow(number, f"bad CSV: {len(cells)} cells where the header has {len(header)}")
+    return Row(number, dict(zip(header, cells, strict=True)))
+
+
+def _parquet(path: Path, skip: int) -> Iterator[Row | BrokenRow]:
+    with pq.ParquetFile(path) as file:
+        first = 0
+        groups: list[int] = []
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if not groups and first + rows <= skip:
+                first += rows
+            else:
+                groups.append(group)
+        number = first
+        for batch in file.iter_batches(batch_size=_PARQUET_BATCH, row_groups=groups):
+            if number + batch.num_rows <= skip:
+                number += batch.num_rows
+                continue
+            for fields in batch.to_pylist():
+                number += 1
+                if number > skip:
+                    yield Row(number, fields)

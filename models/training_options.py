@@ -1,0 +1,49 @@
+"""What decides a training run besides its pairs and its base model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from models.errors import InvalidOptionError
+from models.nesting import Nesting
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """Everything that decides a run besides the pairs and the base model.
+
+    Attributes:
+        nesting: sizes and weights; halving from D where None.
+        epochs: passes over the training pairs, at most.
+        batch_size: pairs a step; each one's document is a negative for all the others.
+        learning_rate: the peak; by kind of model where None. Linear warm-up over a tenth, then linear to zero.
+        temperature: what cosines are divided by in InfoNCE.
+        validation: share of pairs held out.
+        evaluate_every: steps between evaluations; once an epoch where None.
+        patience: evaluations without a better validation score before the run stops.
+        max_seconds: stop after this long, if given.
+        seed: of the split, the order and torch.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    nesting: Nesting | None = None
+    epochs: int = 10
+    batch_size: int = 512
+    learning_rate: float | None = None
+    temperature: float = 0.05
+    validation: float = 0.05
+    evaluate_every: int | None = None
+    patience: int = 3
+    max_seconds: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
+        for name in ("learning_rate", "temperature", "max_seconds", "evaluate_every"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InvalidOptionError(name, f"{name} {value}: give a positive number")

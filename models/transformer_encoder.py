@@ -1,0 +1,108 @@
+"""Any sentence-transformers model, by directory or hub name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+# Set before the hub client is imported: this project reports nothing to anyone.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from models.encoders import Prompts
+from models.errors import ModelError
+from models.model_files import checked_nesting, recorded_nesting
+from models.nesting import Nesting, Vectors, truncate
+
+
+def choose_device(device: str) -> str:
+    """Return ``device``, or for ``auto`` the GPU where torch sees one and the CPU where not.
+
+    Raises:
+        ModelError: ``cuda`` was asked for and torch sees no GPU.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r}: torch sees no GPU on this machine; use --device cpu or auto")
+    return device
+
+
+class SentenceTransformerEncoder:
+    """An encoder around a ``SentenceTransformer``.
+
+    Prompts are the model's own ``query`` and ``document`` prompts unless replaced.
+    """
+
+    def __init__(self, name: str, model: SentenceTransformer, nesting: Nesting | None, prompts: Prompts) -> None:
+        self.name = name
+        self.model = model
+        self.prompts = prompts
+        dimension = model.get_embedding_dimension()
+        self.dimension = int(dimension)
+        self.nesting = checked_nesting(name, self.dimension, nesting)
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        nesting: Nesting | None = None,
+        *,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        device: str = "auto",
+    ) -> SentenceTransformerEncoder:
+        """Load by directory (nothing is fetched) or by hub name (fetched where it is not cached).
+
+        Raises:
+            ModelError: no such model, or its files cannot be read.
+        """
+        path = Path(name).expanduser()
+        local = path.is_dir()
+        try:
+            model = SentenceTransformer(
+                str(path) if local else name, device=choose_device(device), local_files_only=local
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            where = (
+                "is not a sentence-transformers directory" if local else "is neither a directory nor reachable on a hub"
+            )
+            raise ModelError(f"model {name!r} {where}: {error}") from error
+        own: dict[str, Any] = dict(model.prompts or {})
+        prompts = Prompts(
+            query_prompt if query_prompt is not None else own.get("query") or "",
+            document_prompt if document_prompt is not None else own.get("document") or "",
+        )
+        return cls(name, model, nesting or (recorded_nesting(path) if local else None), prompts)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256 over every weight, the tokenizer and the prompts."""
+        digest = hashlib.sha256()
+        for key, tensor in sorted(self.model.state_dict().items()):
+            digest.update(key.encode() + str(tensor.dtype).encode())
+            # Viewed as bytes because NumPy has no bfloat16.
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        tokenizer = self.model.tokenizer
+        rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        for text in (rust.to_str() if hasattr(rust, "to_str") else "", self.prompts.query, self.prompts.document):
+            digest.update(b"\0" + text.encode())
+        return digest.hexdigest()
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Encode documents; see :class:`models.encoders.Encoder`."""
+        return self._encode(texts, self.prompts.document)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Encode queries; see :class:`models.encoders.Encoder`."""
+        return self._encode(texts, self.prompts.query)
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
+        vectors = self.model.encode(list(texts), prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
+        return truncate(vectors.reshape(len(texts), self.dimension), self.dimension)
