@@ -1,0 +1,172 @@
+"""Documents of an index: id and payload by row, in an SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from indexer.corpus import CorpusRow, Document, Place
+from indexer.errors import BundleCorruptError
+
+FILE_NAME = "documents.sqlite"
+_MOST_VARIABLES = 500
+
+_SCHEMA = """
+CREATE TABLE documents (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload TEXT NOT NULL);
+CREATE TABLE rejected (source TEXT NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE progress (file INTEGER NOT NULL, row INTEGER NOT NULL, complete INTEGER NOT NULL);
+INSERT INTO progress VALUES (0, 0, 0);
+"""
+
+
+class StoredDocument(NamedTuple):
+    """A document as stored: its id and its payload."""
+
+    id: str
+    payload: dict[str, Any]
+
+
+class Rejected(NamedTuple):
+    """A row that did not become a document."""
+
+    source: str
+    line: int
+    reason: str
+
+
+class DocumentWriter:
+    """Writes documents batch by batch, each in one transaction with the place in the corpus that it reaches.
+
+    So after a kill at any moment the file says exactly which rows are in, and where to go on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._connection.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {_SCHEMA} COMMIT;")
+        self._connection.executescript("PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;")
+
+    def __enter__(self) -> DocumentWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @property
+    def count(self) -> int:
+        """Documents committed."""
+        return int(self._connection.execute("SELECT coalesce(max(row) + 1, 0) FROM documents").fetchone()[0])
+
+    @property
+    def rejected_count(self) -> int:
+        """Rows turned away."""
+        return int(self._connection.execute("SELECT count(*) FROM rejected").fetchone()[0])
+
+    @property
+    def place(self) -> Place:
+        """Where in the corpus to go on."""
+        return Place(*self._connection.execute("SELECT file, row FROM progress").fetchone())
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole corpus is in."""
+        return bool(self._connection.execute("SELECT complete FROM progress").fetchone()[0])
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return those of ``ids`` that are already in."""
+        found: set[str] = set()
+        for start in range(0, len(ids), _MOST_VARIABLES):
+            part = ids[start : start + _MOST_VARIABLES]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT id FROM documents WHERE id IN ({marks})"  # noqa: S608 - only question marks are put in
+            found.update(row[0] for row in self._connection.execute(query, part))
+        return found
+
+    def commit(self, documents: Sequence[Document], rejected: Iterable[CorpusRow], place: Place) -> None:
+        """Add documents after those that are in, and the rejected rows, and move the place, all or nothing."""
+        first = self.count
+        rows = [(first + i, doc.id, _dump(doc.payload)) for i, doc in enumerate(documents)]
+        self._connection.execute("BEGIN")
+        with self._connection:
+            self._connection.executemany("INSERT INTO documents VALUES (?, ?, ?)", rows)
+            self._connection.executemany(
+                "INSERT INTO rejected VALUES (?, ?, ?)", [(row.source, row.line, row.problem) for row in rejected]
+            )
+            self._connection.execute("UPDATE progress SET file = ?, row = ?", (place.file, place.row))
+
+    def finish(self) -> None:
+        """Mark the corpus as read to its end and fold everything into the one file."""
+        self._connection.execute("UPDATE progress SET complete = 1")
+        self._connection.execute("PRAGMA journal_mode=DELETE")
+
+    def rejected(self) -> Iterator[Rejected]:
+        """Stream the rows turned away, in the order they were read."""
+        for row in self._connection.execute("SELECT source, line, reason FROM rejected ORDER BY rowid"):
+            yield Rejected(*row)
+
+
+class Documents:
+    """Reads a published document file; any number of threads may do so at once."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise BundleCorruptError(f"{path} is missing")
+        self._path = path
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+            self._local = threading.local()
+
+    def fetch(self, rows: Sequence[int]) -> list[StoredDocument]:
+        """Return the documents of ``rows``, in that order.
+
+        Raises:
+            BundleCorruptError: a row is not there, or the file cannot be read.
+        """
+        found: dict[int, StoredDocument] = {}
+        wanted = list(dict.fromkeys(int(row) for row in rows))
+        try:
+            for start in range(0, len(wanted), _MOST_VARIABLES):
+                part = wanted[start : start + _MOST_VARIABLES]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT row, id, payload FROM documents WHERE row IN ({marks})"  # noqa: S608 - as above
+                for row, identifier, payload in self._connection().execute(query, part):
+                    found[row] = StoredDocument(identifier, json.loads(payload))
+            return [found[int(row)] for row in rows]
+        except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+            raise BundleCorruptError(f"{self._path}: cannot read documents {wanted[:5]}…: {error!r}") from error
+
+    def iterate(self) -> Iterator[StoredDocument]:
+        """Stream all documents by row."""
+        for identifier, payload in self._connection().execute("SELECT id, payload FROM documents ORDER BY row"):
+            yield StoredDocument(identifier, json.loads(payload))
+
+    def ids(self) -> list[str]:
+        """Return all ids by row."""
+        return [row[0] for row in self._connection().execute("SELECT id FROM documents ORDER BY row")]
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # immutable: a published generation never changes, so neither locks nor a writable directory are needed.
+            uri = f"{self._path.resolve().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            with self._lock:
+                self._open.append(connection)
+            self._local.connection = connection
+        return connection
+
+
+def _dump(payload: dict[str, Any]) -> str:
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

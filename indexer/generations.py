@@ -1,0 +1,150 @@
+"""The directory of an index: numbered generations, one of them published."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from indexer.errors import BundleBusyError, BundleError, BundleNotFoundError
+from indexer.manifest import FILE_NAME as MANIFEST
+
+BUILD_MARK = "build.json"
+"""Present in a generation that is being built: what it is built from. Removed once it is published."""
+
+
+class Generations:
+    """``INDEX/CURRENT`` names the published one of ``INDEX/generations/000001``, ``000002``, …"""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folder = root / "generations"
+        self._current = root / "CURRENT"
+
+    def path(self, name: str) -> Path:
+        """Return a generation's folder."""
+        return self._folder / name
+
+    def published(self) -> str | None:
+        """Return the published generation's name; None where none is.
+
+        Raises:
+            BundleError: CURRENT names something that is not a generation.
+        """
+        try:
+            name = self._current.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        if not name.isdecimal():
+            raise BundleError(f"{self._current} holds {name!r:.60}, not the number of a generation")
+        return name
+
+    def require_published(self) -> str:
+        """Return the published generation's name.
+
+        Raises:
+            BundleNotFoundError: there is none.
+        """
+        name = self.published()
+        if name is None:
+            raise BundleNotFoundError(
+                f"no index is published at {self.root}: build one with mrl index build CORPUS --out {self.root}"
+            )
+        return name
+
+    def complete(self) -> list[str]:
+        """Names of the generations that are whole, oldest first."""
+        return [name for name in self._names() if (self.path(name) / MANIFEST).exists()]
+
+    def in_progress(self) -> str | None:
+        """Name of the newest generation that still carries its build mark."""
+        return next((name for name in reversed(self._names()) if (self.path(name) / BUILD_MARK).exists()), None)
+
+    def start(self) -> str:
+        """Make the folder of a new generation."""
+        name = f"{max(map(int, self._names()), default=0) + 1:06d}"
+        self.path(name).mkdir(parents=True)
+        return name
+
+    def publish(self, name: str) -> None:
+        """Make a whole generation the published one: everything in it reaches the disk before its name does."""
+        folder = self.path(name)
+        for path in folder.iterdir():
+            _fsync(path)
+        for path in (folder, self._folder, self.root):
+            _fsync(path)
+        partial = self.root / "CURRENT.partial"
+        partial.write_text(name + "\n", encoding="ascii")
+        _fsync(partial)
+        partial.replace(self._current)
+        _fsync(self.root)
+        (folder / BUILD_MARK).unlink(missing_ok=True)
+
+    def rollback(self, to: str | None = None) -> tuple[str, str]:
+        """Publish an earlier generation: the one before the published, or the one named.
+
+        Returns:
+            The names of the generation that was and of the one that is now published.
+
+        Raises:
+            BundleNotFoundError: nothing is published.
+            BundleError: there is no such whole generation.
+        """
+        now = self.require_published()
+        whole = self.complete()
+        earlier = [name for name in whole if int(name) < int(now)]
+        target = earlier[-1] if to is None and earlier else to
+        target = f"{int(target):06d}" if target and target.isdecimal() else target
+        if target is None or target not in whole:
+            wanted = "no earlier generation" if target is None else f"no whole generation {target!r}"
+            raise BundleError(f"{self.root} has {wanted}; published is {now}, whole are {', '.join(whole)}")
+        self.publish(target)
+        return now, target
+
+    def discard(self, name: str) -> None:
+        """Delete a generation that is not published."""
+        if name == self.published():
+            raise BundleError(f"generation {name} is published and is not deleted")
+        # The manifest goes first: without it a half-deleted generation cannot be taken for a whole one.
+        (self.path(name) / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.path(name))
+
+    def prune(self, keep: int) -> list[str]:
+        """Delete the oldest whole generations, so that ``keep`` remain, the published one always among them."""
+        published = self.published()
+        old = [name for name in self.complete() if name != published and int(name) < int(published or 0)]
+        gone = old[: max(0, len(old) - (keep - 1))]
+        for name in gone:
+            self.discard(name)
+        return gone
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the index for building; the lock ends with the process.
+
+        Raises:
+            BundleBusyError: another process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BundleBusyError(f"another process is changing {self.root}: wait until it is done") from None
+            yield
+
+    def _names(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted((path.name for path in self._folder.iterdir() if path.name.isdecimal()), key=int)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,162 @@
+"""The manifest: what a generation holds, how it was made, and the checksum of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from indexer.errors import BundleCorruptError, BundleFormatError
+from indexer.vectors import Storage
+from models.encoders import Encoder, Prompts
+from models.nesting import Nesting
+
+FILE_NAME = "manifest.json"
+FORMAT_VERSION: Final = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFacts(_Part):
+    """The model whose vectors the index holds."""
+
+    name: str
+    content_hash: str
+    sizes: tuple[int, ...]
+    weights: tuple[float, ...]
+    query_prompt: str = ""
+    document_prompt: str = ""
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> ModelFacts:
+        """Take the facts from an encoder."""
+        return cls(
+            name=encoder.name,
+            content_hash=encoder.content_hash,
+            sizes=encoder.nesting.sizes,
+            weights=encoder.nesting.weights,
+            query_prompt=encoder.prompts.query,
+            document_prompt=encoder.prompts.document,
+        )
+
+    @property
+    def nesting(self) -> Nesting:
+        """The trained sizes."""
+        return Nesting(self.sizes, self.weights)
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts the documents were encoded with, and the queries must be."""
+        return Prompts(self.query_prompt, self.document_prompt)
+
+
+class ShortlistFacts(_Part):
+    """The shortlist structure: its kind, size Ds and build options."""
+
+    kind: str
+    dims: int
+    options: dict[str, Any]
+
+
+class CorpusFacts(_Part):
+    """Where the documents came from."""
+
+    files: list[dict[str, Any]]
+    rejected: int
+
+
+class FileFacts(_Part):
+    """Size and checksum of a file."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(_Part):
+    """One generation of an index; ``manifest.json`` beside its files."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    created: datetime
+    model: ModelFacts
+    dimension: int
+    metric: Literal["cosine"] = "cosine"
+    rows: int
+    vectors: Storage
+    shortlist: ShortlistFacts
+    corpus: CorpusFacts
+    versions: dict[str, str]
+    files: dict[str, FileFacts]
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest:
+        """Read a generation's manifest and check that its files have the sizes it says.
+
+        Raises:
+            BundleFormatError: another format version, or not a manifest.
+            BundleCorruptError: the manifest or a file is missing, or a size differs.
+        """
+        path = directory / FILE_NAME
+        try:
+            content = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise BundleCorruptError(f"{path} is missing") from None
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"cannot read {path}: {error}") from error
+        found = content.get("format_version") if isinstance(content, dict) else None
+        if found != FORMAT_VERSION:
+            raise BundleFormatError(
+                f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: "
+                "build the index again with this version, or use the version that wrote it"
+            )
+        try:
+            manifest = cls.model_validate(content)
+        except ValidationError as error:
+            raise BundleFormatError(f"{path} is not a manifest of version {FORMAT_VERSION}: {error}") from error
+        for name, facts in manifest.files.items():
+            file = directory / name
+            size = file.stat().st_size if file.is_file() else None
+            if size != facts.size:
+                state = "is missing" if size is None else f"has {size} bytes"
+                raise BundleCorruptError(f"{file} {state}, the manifest says {facts.size} bytes")
+        return manifest
+
+    def write(self, directory: Path) -> None:
+        """Write ``manifest.json``, whole or not at all."""
+        partial = directory / (FILE_NAME + ".partial")
+        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(directory / FILE_NAME)
+
+    def differing_files(self, directory: Path) -> list[str]:
+        """Return the names of files whose sha256 is not what it was."""
+        return [name for name, facts in self.files.items() if file_facts(directory / name).sha256 != facts.sha256]
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Measure a file."""
+    with path.open("rb") as file:
+        return FileFacts(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides the content of an index."""
+    found = {}
+    for package in (
+        "adaptive-retrieval",
+        "faiss-cpu",
+        "faiss-gpu-cuvs",
+        "numpy",
+        "tokenizers",
+        "sentence-transformers",
+    ):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

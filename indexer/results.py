@@ -1,0 +1,70 @@
+"""What a search gives back: the documents found, and what was done to find them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from indexer.plan import Plan
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a search.
+
+    Attributes:
+        name: ``encode``, ``shortlist``, ``rerank`` or ``documents``.
+        milliseconds: for all queries of the call together.
+        dims: size looked at; None where it does not apply.
+        candidates_in, candidates_out: rows a query before and after.
+        structure: what found them.
+    """
+
+    name: str
+    milliseconds: float
+    dims: int | None = None
+    candidates_in: int | None = None
+    candidates_out: int | None = None
+    structure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A result: the document and its score, the cosine at Dr."""
+
+    id: str
+    score: float
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        hits: one list a query, by falling score, equal scores in the order of the corpus.
+        stages: what was done, in order.
+        plan: the options with every default filled in.
+    """
+
+    hits: list[list[Hit]]
+    stages: list[Stage]
+    plan: Plan
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Runs the steps of a search and takes down how long each took."""
+
+    stages: list[Stage] = field(default_factory=list)
+
+    def run(self, name: str, step: Callable[[], _T], **facts: Any) -> _T:
+        """Run a step; ``facts`` are the other attributes of its :class:`Stage`."""
+        started = time.perf_counter()
+        value = step()
+        self.stages.append(Stage(name, (time.perf_counter() - started) * 1e3, **facts))
+        return value
