@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import DataError, InvalidOptionError
-from models.rows import ROW_SUFFIXES, BrokenRow, is_row_file, read_rows
+from models.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 _DEFAULT_ID_FIELDS = ("_id", "id")
@@ -92,10 +92,9 @@ class Corpus:
         found = [item for path in paths for item in _files(path)]
         self.files = list(dict.fromkeys(found))
 
-    @property
-    def total_bytes(self) -> int:
-        """Size of all files, for a progress display."""
-        return sum(path.stat().st_size for path, _ in self.files)
+    def estimated_rows(self) -> int:
+        """Estimate the number of rows, for a progress display; see :func:`models.rows.estimate_rows`."""
+        return sum(estimate_rows(path) if is_row_file(path) else 1 for path, _ in self.files)
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """Name, size and time of change of each file: a build resumes only over the same."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexer.errors import BundleBusyError, BundleError, BundleNotFoundError
 from indexer.manifest import FILE_NAME as MANIFEST
+from indexer.manifest import Manifest
 
 BUILD_MARK = "build.json"
 """Present in a generation that is being built: what it is built from. Removed once it is published."""
@@ -91,18 +92,30 @@ class Generations:
 
         Raises:
             BundleNotFoundError: nothing is published.
-            BundleError: there is no such whole generation.
+            BundleError: there is no such whole generation, or a file of it is missing or has the wrong size.
         """
         now = self.require_published()
-        whole = self.complete()
-        earlier = [name for name in whole if int(name) < int(now)]
-        target = earlier[-1] if to is None and earlier else to
-        target = f"{int(target):06d}" if target and target.isdecimal() else target
-        if target is None or target not in whole:
-            wanted = "no earlier generation" if target is None else f"no whole generation {target!r}"
-            raise BundleError(f"{self.root} has {wanted}; published is {now}, whole are {', '.join(whole)}")
+        if to is None:
+            to = next((name for name in reversed(self.complete()) if int(name) < int(now)), None)
+        if to is None:
+            raise BundleError(f"{self.root} has no earlier generation; published is {now}")
+        target = self.named(to)
+        Manifest.read(self.path(target))
         self.publish(target)
         return now, target
+
+    def named(self, name: str) -> str:
+        """Return the name, in full, of a whole generation that may be given by its number.
+
+        Raises:
+            BundleError: there is no such whole generation.
+        """
+        full = f"{int(name):06d}" if name.isdecimal() else name
+        if full not in self.complete():
+            raise BundleError(
+                f"{self.root} has no whole generation {name!r}; whole are {', '.join(self.complete()) or 'none'}"
+            )
+        return full
 
     def discard(self, name: str) -> None:
         """Delete a generation that is not published."""

@@ -116,9 +116,11 @@ class Index:
         """Search by text.
 
         Raises:
-            InvalidOptionError: an option outside its bounds; the message names the bounds.
+            InvalidOptionError: an option outside its bounds, or a text that is not valid Unicode.
         """
         plan = self.plan(options or SearchOptions())
+        for query in queries:
+            _check_unicode(query)
         clock = StageClock()
         vectors = clock.run("encode", lambda: self.encoder.encode_queries(queries), dims=self.dimension)
         return self._search(vectors, plan, clock)
@@ -218,3 +220,13 @@ class Index:
                 f"encoder is {encoder.name!r} (content {encoder.content_hash[:12]}): give the model it was built with "
                 "by --model, or build the index again with this one"
             )
+
+
+def _check_unicode(query: str) -> None:
+    # JSON can carry a lone surrogate, which no tokenizer takes.
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidOptionError(
+            "query", f"the query is not valid Unicode: {error.reason} at character {error.start}"
+        ) from None

@@ -17,6 +17,9 @@ SMALLEST_SIZE = 8
 """Prefixes under 8 dimensions are unusable (MRL paper, section 5 ablations): halving stops here."""
 
 
+_SAFE_NORM = 1e-12
+
+
 def truncate(vectors: npt.NDArray[Any], size: int) -> Vectors:
     """Cut vectors to their first ``size`` dimensions and normalise what is left to unit length.
 
@@ -38,6 +41,11 @@ def truncate(vectors: npt.NDArray[Any], size: int) -> Vectors:
         raise InvalidOptionError("dims", f"cannot cut to {size} dimensions: allowed are 1 to {dimension}")
     prefix = np.array(vectors[..., :size], dtype=np.float32)
     norms = np.linalg.norm(prefix, axis=-1, keepdims=True)
+    if not (norms > _SAFE_NORM).all() or not (norms < 1 / _SAFE_NORM).all():
+        # Squares of very small or very large numbers leave float32's range: bring such rows near 1 first.
+        peaks = np.abs(prefix).max(axis=-1, keepdims=True)
+        np.divide(prefix, peaks, out=prefix, where=peaks > 0)
+        norms = np.linalg.norm(prefix, axis=-1, keepdims=True)
     np.divide(prefix, norms, out=prefix, where=norms > 0)
     return prefix
 

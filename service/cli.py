@@ -1,0 +1,41 @@
+"""The ``mrl`` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from models.errors import AdaptiveRetrievalError
+from service.commands import demo, evaluate, index, search, serve, train
+from service.commands.output import fail
+
+app = typer.Typer(
+    name="mrl",
+    help="Train Matryoshka embeddings, index a corpus with them, and search it coarse-to-fine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.add_typer(index.app, name="index")
+app.command("search")(search.search)
+app.command("serve")(serve.serve)
+app.command("evaluate")(evaluate.evaluate)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on standard error and exit status 1."""
+    try:
+        app()
+    except AdaptiveRetrievalError as error:
+        fail(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        fail("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,69 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+
+def console(*, stderr: bool = True) -> Console:
+    """Return a console; made anew each time, because tests replace the streams."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+
+
+def note(text: str) -> None:
+    """Say something on standard error."""
+    console().print(text, markup=False, soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    """Say on standard error what went wrong."""
+    console().print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value on standard output as JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table on standard output; all columns but the first are aligned right."""
+    table = Table(title=title, title_justify="left")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    out = console(stderr=False)
+    # Piped or on a narrow terminal, a table is worth more whole than wrapped.
+    out.width = max(out.width, 110)
+    out.print(table)
+
+
+def progress_bar(*extra: str) -> Progress:
+    """Make a progress bar with time left; ``extra`` are columns in rich's markup, such as ``{task.fields[rate]}``."""
+    columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [TextColumn(text) for text in extra]
+    return Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console())
+
+
+def human_bytes(size: float) -> str:
+    """Write a number of bytes with a fitting unit."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,126 @@
+"""``mrl train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+from rich.progress import TaskID
+
+from models.nesting import Nesting
+from models.pairs import read_pairs
+from models.training_options import TrainingOptions
+from service.commands.output import note, print_table, progress_bar
+
+_DEFAULTS = TrainingOptions()
+
+
+def train(
+    pairs: Annotated[
+        list[Path], typer.Argument(help="Files of (query, document) pairs: .jsonl[.gz|.zst], .csv, .tsv or .parquet.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory the model is written to.")],
+    base: Annotated[
+        str,
+        typer.Option(help="'wordllama' (built in), a sentence-transformers directory, or a hub name."),
+    ] = "wordllama",
+    query_field: Annotated[str, typer.Option(help="Field of the query.")] = "query",
+    document_field: Annotated[str, typer.Option(help="Field of the document.")] = "document",
+    sizes: Annotated[
+        str | None, typer.Option(help="Nested sizes, such as 64,128,256. Default: the full size halved down to 8.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the pairs, at most.")] = _DEFAULTS.epochs,
+    batch_size: Annotated[
+        int, typer.Option(help="Pairs a step; each one's document is a negative for the others.")
+    ] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak rate. Default: 0.05 for a static table, 2e-5 for a transformer.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="What cosines are divided by.")] = _DEFAULTS.temperature,
+    validation: Annotated[float, typer.Option(help="Share of pairs held out for validation.")] = _DEFAULTS.validation,
+    evaluate_every: Annotated[int | None, typer.Option(help="Steps between validations. Default: an epoch.")] = None,
+    patience: Annotated[
+        int, typer.Option(help="Validations without a better score before training stops.")
+    ] = _DEFAULTS.patience,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the order and torch.")] = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
+    restart: Annotated[bool, typer.Option("--restart", help="Delete an earlier run in --out and begin anew.")] = False,
+) -> None:
+    """Train an embedding whose every prefix is an embedding too (Matryoshka loss over InfoNCE).
+
+    A run that was interrupted goes on when the same command is given again. Ctrl-C keeps the best weights so far.
+    The result is a sentence-transformers directory.
+    """
+    from models.training import train as run_training  # torch takes seconds to import, which --help need not wait for
+
+    if weights and not sizes:
+        raise typer.BadParameter("--weights needs --sizes")
+    options = TrainingOptions(
+        nesting=Nesting.parse(sizes, weights) if sizes else None,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        temperature=temperature,
+        validation=validation,
+        evaluate_every=evaluate_every,
+        patience=patience,
+        max_seconds=max_seconds,
+        seed=seed,
+        device=device,
+    )
+    read = read_pairs(pairs, query_field, document_field)
+    for source, line, reason in read.rejected[:10]:
+        note(f"passed over {source} line {line}: {reason}")
+    if len(read.rejected) > 10:
+        note(f"passed over {len(read.rejected) - 10} further rows")
+    with TrainingProgress() as progress:
+        result = run_training(read.pairs, base, out, options, restart=restart, report=progress.report)
+    print_scores(result.before, result.after, "validation nDCG@10")
+    note(
+        f"{result.stopped} after {result.steps} steps; the weights of step {result.best_step} are in {result.directory}"
+    )
+
+
+class TrainingProgress:
+    """Draws what :func:`models.training.train` reports."""
+
+    def __init__(self) -> None:
+        self._bar = progress_bar("{task.fields[facts]}")
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def report(self, event: str, facts: dict[str, Any]) -> None:
+        """Take an event."""
+        if event == "start":
+            self._task = self._bar.add_task("training", total=facts["steps"], completed=facts["done"], facts="")
+            note(
+                f"{facts['training']} pairs to train on, {facts['validation']} to validate on, "
+                f"sizes {', '.join(map(str, facts['sizes']))}"
+            )
+        elif event == "step" and self._task is not None:
+            self._bar.update(self._task, completed=facts["step"], facts=f"loss {sum(facts['loss'].values()):.2f}")
+        elif event == "evaluation":
+            for name, by_size in (("loss", facts["loss"]), ("nDCG@10", facts["ndcg@10"])):
+                if by_size:
+                    values = "  ".join(f"{size}: {value:.3f}" for size, value in by_size.items())
+                    note(f"step {facts['step']:>6}  {name:>7}  {values}")
+
+
+def print_scores(before: dict[int, float], after: dict[int, float], title: str) -> None:
+    """Print scores by size before and after training."""
+    rows = [
+        (str(size), f"{before[size]:.3f}", f"{after[size]:.3f}", f"{after[size] - before[size]:+.3f}") for size in after
+    ]
+    print_table(("dimensions", "before", "after", "gain"), rows, title)
