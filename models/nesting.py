@@ -40,14 +40,20 @@ def truncate(vectors: npt.NDArray[Any], size: int) -> Vectors:
     if not 1 <= size <= dimension:
         raise InvalidOptionError("dims", f"cannot cut to {size} dimensions: allowed are 1 to {dimension}")
     prefix = np.array(vectors[..., :size], dtype=np.float32)
-    norms = np.linalg.norm(prefix, axis=-1, keepdims=True)
+    norms = _norms(prefix)
     if not (norms > _SAFE_NORM).all() or not (norms < 1 / _SAFE_NORM).all():
         # Squares of very small or very large numbers leave float32's range: bring such rows near 1 first.
         peaks = np.abs(prefix).max(axis=-1, keepdims=True)
         np.divide(prefix, peaks, out=prefix, where=peaks > 0)
-        norms = np.linalg.norm(prefix, axis=-1, keepdims=True)
+        norms = _norms(prefix)
     np.divide(prefix, norms, out=prefix, where=norms > 0)
     return prefix
+
+
+def _norms(rows: Vectors) -> Vectors:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        norms: Vectors = np.sqrt(np.vecdot(rows, rows))[..., None]
+    return norms
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,14 +76,19 @@ def estimate_rows(path: Path) -> int:
         if path.name.lower().endswith(".parquet"):
             with pq.ParquetFile(path) as file:
                 return int(file.metadata.num_rows)
+        size = path.stat().st_size
         with path.open("rb") as raw:
             stream = _decompressed(raw, path)
             sample = stream.read(_SAMPLE_BYTES)
-            # Of a compressed file, where the raw one now stands tells how far the sample reaches into it.
-            share = raw.tell() / max(1, path.stat().st_size) if stream is not raw else len(sample) / path.stat().st_size
+            lines = sample.count(b"\n")
+            if 0 < len(sample) < _SAMPLE_BYTES and not sample.endswith(b"\n"):
+                lines += 1
+            # Where the raw file stands tells how far the sample reaches into it, until the last of it is in a buffer.
+            while raw.tell() >= size and (sample := stream.read(_SAMPLE_BYTES)):
+                lines += sample.count(b"\n")
+            return round(lines * size / raw.tell()) if size else 0
     except (OSError, EOFError, pa.ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}") from error
-    return round(sample.count(b"\n") / share) if share < 1 else len(sample.splitlines())
 
 
 def parse_json_object(line: str) -> dict[str, Any]:

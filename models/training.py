@@ -180,8 +180,8 @@ class _Run:
         loss, by_size = matryoshka_info_nce(vectors[0], vectors[1], self.nesting, self.options.temperature, exclude)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss became {float(loss)} at step {self.progress.step}: "
-                f"lower --learning-rate, it is {self.learning_rate}"
+                f"the loss became {float(loss.detach())} at step {self.progress.step}: "
+                f"lower --learning-rate {self.learning_rate} or raise --temperature {self.options.temperature}"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
