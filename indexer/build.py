@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from models.nesting import Vectors
 
 PREFIX_NORMS = "prefix_norms.f32"
 REJECTED = "rejected.jsonl"
+OnError = Literal["skip", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class BuildOptions:
     shortlist: str = "hnsw"
     shortlist_values: dict[str, Any] = field(default_factory=dict)
     vectors: Storage = "float16"
-    on_error: Literal["skip", "fail"] = "skip"
+    on_error: OnError = "skip"
     batch_size: int = 4096
     keep: int = 2
 
@@ -56,8 +57,9 @@ class BuildOptions:
         for name in ("batch_size", "keep"):
             if getattr(self, name) < 1:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least 1")
-        if self.on_error not in ("skip", "fail"):
-            raise InvalidOptionError("on_error", f"on_error {self.on_error!r}: allowed are skip, fail")
+        for name, allowed in (("on_error", get_args(OnError)), ("vectors", get_args(Storage))):
+            if getattr(self, name) not in allowed:
+                raise InvalidOptionError(name, f"{name} {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,9 @@ def build_index(
         InvalidOptionError, DataError: options or corpus cannot be used.
     """
     options = options or BuildOptions()
-    dims = options.dims or encoder.nesting.shortlist_size
+    dims = encoder.nesting.shortlist_size if options.dims is None else options.dims
     if not 1 <= dims <= encoder.dimension:
-        raise InvalidOptionError("dims", f"dims {dims}: the model has {encoder.dimension} dimensions")
+        raise InvalidOptionError("dims", f"dims {dims}: the model has {encoder.dimension} dimensions; give 1 to that")
     structure = shortlist_options(options.shortlist, options.shortlist_values)
     generations = Generations(out)
     with generations.locked():

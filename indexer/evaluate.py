@@ -123,8 +123,10 @@ def evaluate_index(
     ids = index.documents.ids()
     own = index.manifest.shortlist.dims
     plans = [SearchOptions(DEPTH, size, None, None, size) for size in sorted(set(sizes))]
-    shortlists = sorted({size for size in (*sizes, own) if size < index.dimension})
-    plans += [SearchOptions(DEPTH, size, max(DEPTH, candidates), effort) for size in shortlists]
+    for size in sorted({own, *(size for size in sizes if size < index.dimension)}):
+        # Left open rather than given where it is the structure's own: given as D it would ask for an exact search.
+        dims = None if size == own else size
+        plans.append(SearchOptions(DEPTH, dims, max(DEPTH, candidates), effort))
     return [_score(index, judged, vectors, ids, plan) for plan in plans]
 
 

@@ -20,7 +20,7 @@ class SearchOptions:
     Attributes:
         k: results wanted; fewer come only where the index holds fewer.
         dims: the shortlist's size Ds; the index's own where None. Another size works without the structure, by looking
-            at every row; Ds = Dr is a single exact search.
+            at every row; given as Dr it asks for a single exact search.
         candidates: the shortlist's length K; the larger of 200 and 2k where None.
         effort: how hard the structure looks (HNSW: efSearch); its default where None.
         rerank_dims: the size Dr the candidates are ranked by; the full D where None.
@@ -52,7 +52,7 @@ class Plan:
     @property
     def single(self) -> bool:
         """Whether this is one exact search, with nothing left for a rerank to add."""
-        return self.dims == self.rerank_dims
+        return self.structure == SCAN and self.dims == self.rerank_dims
 
 
 def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, own_structure: str) -> Plan:
@@ -85,5 +85,6 @@ def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, 
     if options.effort is not None and options.effort < 1:
         raise InvalidOptionError("effort", f"effort {options.effort}: give at least 1")
     k, candidates = min(options.k, rows), min(candidates, rows)
-    by_structure = dims == own_dims and dims < rerank and candidates < rows
+    exact = options.dims is not None and dims == rerank
+    by_structure = dims == own_dims and not exact and candidates < rows
     return Plan(k, dims, candidates, options.effort, rerank, own_structure if by_structure else SCAN)

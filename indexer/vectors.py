@@ -6,14 +6,13 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import BundleCorruptError
-from models.errors import InvalidOptionError
 from models.nesting import Vectors, truncate
 
 FILE_NAME = "vectors.npy"
@@ -28,8 +27,6 @@ class VectorWriter:
     """
 
     def __init__(self, path: Path, dimension: int, storage: Storage) -> None:
-        if storage not in get_args(Storage):
-            raise InvalidOptionError("vectors", f"vectors {storage!r}: allowed are {', '.join(get_args(Storage))}")
         self._dtype, self._dimension = np.dtype(storage), dimension
         new = not path.exists() or path.stat().st_size < len(self._header(0))
         self._file = path.open("w+b" if new else "r+b")

@@ -48,7 +48,7 @@ def make_index(root: Path, texts: list[str], encoder: StaticEncoder | None = Non
     encoder = encoder or make_encoder()
     root.mkdir(parents=True, exist_ok=True)
     corpus = write_lines(root / "corpus.jsonl", [{"_id": str(i), "text": text} for i, text in enumerate(texts)])
-    build_index(Corpus([corpus]), encoder, root / "index", BuildOptions(**options))
+    build_index(Corpus([corpus]), encoder, root / "index", BuildOptions(**{"dims": 16, **options}))
     return Index.open(root / "index", encoder=encoder)
 
 
@@ -86,7 +86,8 @@ def built(tmp_path_factory, texts, model_directory) -> Path:
     root = tmp_path_factory.mktemp("built")
     rows = [{"_id": str(i), "title": f"title {i}", "text": text, "n": i} for i, text in enumerate(texts)]
     write_lines(root / "corpus.jsonl", rows)
-    build_index(Corpus([root / "corpus.jsonl"]), load_encoder(str(model_directory)), root / "index")
+    encoder = load_encoder(str(model_directory))
+    build_index(Corpus([root / "corpus.jsonl"]), encoder, root / "index", BuildOptions(dims=16))
     return root / "index"
 
 

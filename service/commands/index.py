@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, cast
 
 import typer
 from rich.progress import TaskID
 
 from indexer import BuildOptions, Corpus, Fields, Generations, build_index
+from indexer.build import OnError
 from indexer.errors import BundleCorruptError
 from indexer.manifest import Manifest
 from indexer.shortlist import KINDS
@@ -79,8 +80,8 @@ def build(
         dims=dims,
         shortlist=shortlist,
         shortlist_values=_option_values(shortlist_option or []),
-        vectors=_choice("vectors", vectors, Storage),
-        on_error=_choice("on-error", on_error, Literal["skip", "fail"]),
+        vectors=cast(Storage, vectors),  # checked by BuildOptions itself
+        on_error=cast(OnError, on_error),
         batch_size=batch_size,
         keep=keep,
     )
@@ -221,9 +222,3 @@ def _option_values(options: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--shortlist-option {option!r}: write name=value, such as links=16")
         values[name] = value
     return values
-
-
-def _choice(name: str, value: str, allowed: Any) -> Any:
-    if value not in get_args(allowed):
-        raise typer.BadParameter(f"--{name} {value!r}: allowed are {', '.join(get_args(allowed))}")
-    return value

@@ -118,7 +118,7 @@ async function search() {
     element("results").replaceChildren(...answer.results.map((hit) => result(hit, query)));
     funnel(answer.stages);
     const { structure, dims, candidates, rerank_dims } = answer.plan;
-    element("plan").textContent = dims === rerank_dims
+    element("plan").textContent = structure === "scan" && dims === rerank_dims
       ? `One exact search over ${dims} dimensions.`
       : `${structure === "scan" ? "A scan" : `The ${structure} structure`} over ${dims} dimensions proposed ${candidates.toLocaleString("en")} documents; ${rerank_dims} dimensions ranked them.`;
     element("stages").hidden = false;
@@ -138,8 +138,8 @@ async function describe() {
   element("facts").textContent = `${facts.documents.toLocaleString("en")} documents, ${facts.dimension} dimensions, generation ${Number(facts.generation)}`;
   const sizes = [...new Set([...facts.sizes, own, facts.dimension])].sort((a, b) => a - b);
   element("dims").replaceChildren(...sizes.map((size) => {
-    const label = size === own ? `${size} dimensions (${facts.shortlist.kind})` : size === facts.dimension ? `${size} dimensions (exact)` : `${size} dimensions (scan)`;
-    return make("option", { value: size, textContent: label, selected: size === own });
+    const how = size === own ? facts.shortlist.kind : size === facts.dimension ? "exact" : "scan";
+    return make("option", { value: size === own ? "" : size, textContent: `${size} dimensions (${how})`, selected: size === own });
   }));
 }
 

@@ -1,0 +1,72 @@
+import threading
+
+import pytest
+
+from indexer.corpus import CorpusRow, Document, Place
+from indexer.documents import Documents, DocumentWriter, StoredDocument
+from indexer.errors import BundleCorruptError
+
+
+@pytest.fixture
+def path(tmp_path):
+    with DocumentWriter(tmp_path / "d.sqlite") as writer:
+        writer.commit([Document(str(i), "t", {"n": i, "ü": ["\u2028"]}) for i in range(1500)], [], Place(0, 1500))
+        writer.finish()
+    return tmp_path / "d.sqlite"
+
+
+def test_fetch_keeps_order_and_repeats(path):
+    documents = Documents(path)
+    rows = [7, 1499, 0, 7]
+    assert documents.fetch(rows) == [StoredDocument(str(n), {"n": n, "ü": ["\u2028"]}) for n in rows]
+    assert documents.fetch([]) == []
+    assert len(documents.fetch(range(1500))) == 1500
+    documents.close()
+
+
+def test_ids_and_iterate_go_by_row(path):
+    documents = Documents(path)
+    assert documents.ids() == [str(i) for i in range(1500)]
+    assert [document.id for document in documents.iterate()] == documents.ids()
+    documents.close()
+
+
+def test_a_row_that_is_not_there_and_files_that_are_none(path, tmp_path):
+    with pytest.raises(BundleCorruptError, match="cannot read documents"):
+        Documents(path).fetch([1500])
+    with pytest.raises(BundleCorruptError, match="is missing"):
+        Documents(tmp_path / "none.sqlite")
+    (tmp_path / "junk.sqlite").write_bytes(b"junk" * 1000)
+    with pytest.raises(BundleCorruptError, match="cannot read documents"):
+        Documents(tmp_path / "junk.sqlite").fetch([0])
+
+
+def test_threads_read_at_once_and_close_ends_all(path):
+    documents = Documents(path)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(documents.fetch([1, 2]))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [documents.fetch([1, 2])] * 8
+    documents.close()
+
+
+def test_the_writer_takes_up_where_it_stood(tmp_path):
+    row = CorpusRow("f", 3, Place(0, 3), None, "why")
+    with DocumentWriter(tmp_path / "d.sqlite") as writer:
+        assert (writer.count, writer.place, writer.complete) == (0, Place(), False)
+        writer.commit([Document("a", "t", {}), Document("b", "t", {})], [row], Place(0, 3))
+    with DocumentWriter(tmp_path / "d.sqlite") as writer:
+        assert (writer.count, writer.place, writer.complete, writer.rejected_count) == (2, Place(0, 3), False, 1)
+        assert writer.known(["a", "c", "b"]) == {"a", "b"}
+        assert [tuple(rejected) for rejected in writer.rejected()] == [("f", 3, "why")]
+
+
+def test_a_batch_goes_in_whole_or_not_at_all(tmp_path):
+    with DocumentWriter(tmp_path / "d.sqlite") as writer:
+        writer.commit([Document("a", "t", {})], [], Place(0, 1))
+        with pytest.raises(Exception, match="UNIQUE"):
+            writer.commit([Document("b", "t", {}), Document("a", "t", {})], [], Place(0, 3))
+        assert (writer.count, writer.place) == (1, Place(0, 1))
