@@ -13,6 +13,7 @@ from fastapi_swagger import patch_fastapi
 
 from service import errors
 from service.engine import Engine
+from service.limits import BodyLimit
 from service.routes import health, page, search
 from service.settings import Settings
 
@@ -44,13 +45,13 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         summary="Search coarse-to-fine over Matryoshka embeddings.",
         version=version("adaptive-retrieval"),
         lifespan=lifespan,
-        max_body_size=engine.settings.max_body_bytes,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.engine = engine
     errors.install(app)
+    app.add_middleware(BodyLimit, limit=engine.settings.max_body_bytes)
     for router in (search.router, health.router, page.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=page.WEB), name="static")

@@ -29,13 +29,7 @@ app.command("demo")(demo.demo)
 def main() -> None:
     """Run the command; an error of ours is one line on standard error and exit status 1."""
     try:
-        app()
+        app(prog_name="mrl")
     except AdaptiveRetrievalError as error:
         fail(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        fail("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        sys.stderr.close()
-        sys.exit(0)

@@ -19,7 +19,6 @@ _CODES = {
     HTTPStatus.BAD_REQUEST: "bad_request",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
 }
 
 
@@ -83,8 +82,6 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _CODES.get(HTTPStatus(error.status_code), "http_error")
     message = f"{request.method} {request.url.path}: {error.detail}"
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        message += f"; at most {request.app.state.engine.settings.max_body_bytes} bytes are allowed"
     return envelope(error.status_code, code, message, **dict(error.headers or {}))
 
 

@@ -1,0 +1,5 @@
+"""``python -m service`` is ``mrl``."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,296 @@
+import asyncio
+import json
+import threading
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer import Index, SearchOptions
+from service import Settings, create_app
+from service.schemas import SearchRequest
+
+
+def error_of(response):
+    """Check the envelope and return what it holds."""
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"type", "code", "message", "param"}
+    return body["error"]
+
+
+@pytest.fixture(scope="module")
+def opened(built):
+    with Index.open(built) as index:
+        yield index
+
+
+def test_a_text_query_answers_what_the_index_finds(client, opened):
+    answer = client.post("/v1/search", json={"query": "w1 w2 w3", "k": 4}).raise_for_status().json()
+    expected = opened.search(["w1 w2 w3"], SearchOptions(k=4)).hits[0]
+    assert [(hit["id"], hit["score"], hit["payload"]) for hit in answer["results"]] == [
+        (hit.id, pytest.approx(hit.score), hit.payload) for hit in expected
+    ]
+    assert answer["results"][0]["payload"].keys() == {"title", "text", "n"}
+    assert answer["plan"] == {"structure": "hnsw", "dims": 16, "candidates": 200, "rerank_dims": 32, "effort": None}
+    assert answer["stages"] is None
+
+
+def test_a_vector_query_answers_like_its_text(client, opened):
+    vector = opened.encoder.encode_queries(["w1 w2 w3"])[0]
+    by_text = client.post("/v1/search", json={"query": "w1 w2 w3"}).json()["results"]
+    by_vector = client.post("/v1/search", json={"vector": (3 * vector).tolist()}).json()["results"]
+    assert [hit["id"] for hit in by_vector] == [hit["id"] for hit in by_text]
+
+
+def test_several_queries_answer_a_list_each(client, opened):
+    single = [client.post("/v1/search", json={"query": text}).json()["results"] for text in ("w1", "w2")]
+    assert client.post("/v1/search", json={"queries": ["w1", "w2"]}).json()["results"] == single
+    vectors = opened.encoder.encode_queries(["w1", "w2"]).tolist()
+    assert len(client.post("/v1/search", json={"vectors": vectors, "k": 3}).json()["results"][1]) == 3
+
+
+def test_explain_tells_the_stages(client):
+    answer = client.post("/v1/search", json={"query": "w1", "k": 2, "candidates": 50, "explain": True}).json()
+    assert [stage["name"] for stage in answer["stages"]] == ["encode", "shortlist", "rerank", "documents"]
+    shortlist, rerank = answer["stages"][1:3]
+    assert (shortlist["candidates_in"], shortlist["candidates_out"], shortlist["structure"]) == (1000, 50, "hnsw")
+    assert (rerank["dims"], rerank["candidates_in"], rerank["candidates_out"]) == (32, 50, 2)
+
+
+def test_sizes_and_candidates_are_followed(client):
+    body = {"query": "w1 w2", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
+    plan = client.post("/v1/search", json=body).json()["plan"]
+    assert plan == {"structure": "scan", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
+
+
+def test_index_facts(client, opened):
+    facts = client.get("/v1/index").json()
+    assert (facts["documents"], facts["dimension"], facts["sizes"], facts["generation"]) == (
+        1000,
+        32,
+        [8, 16, 32],
+        "000001",
+    )
+    assert facts["shortlist"]["kind"] == "hnsw"
+    assert facts["shortlist"]["dims"] == 16
+    assert facts["model_hash"] == opened.manifest.model.content_hash
+
+
+def test_health(client):
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        ({"query": "a", "k": 0}, "k", "greater than or equal to 1 (given 0)"),
+        ({"query": "a", "k": "3"}, "k", "given '3'"),
+        ({"query": "a", "k": 1001}, "k", "k 1001: this service allows at most 1000"),
+        ({"query": "a", "candidates": 10_001}, "candidates", "at most 10000"),
+        ({"query": "a", "effort": 10_001}, "effort", "at most 10000"),
+        ({"query": "a", "candidates": 3}, "candidates", "candidates 3 is smaller than k 10"),
+        ({"query": "a", "dims": 33}, "dims", "dims 33: allowed are 1 to 32"),
+        ({"query": "a", "dims": 16, "rerank_dims": 8}, "rerank_dims", "smaller than dims"),
+        ({"query": "a" * 20_001}, "query", "20001 characters"),
+        ({"queries": ["a"] * 257}, "queries", "257 queries: this service allows 1 to 256"),
+        ({"queries": []}, "queries", "0 queries"),
+        ({"query": "a", "vector": [1]}, None, "exactly one of query, queries, vector, vectors; given: query, vector"),
+        ({}, None, "given: none"),
+        ({"vector": [1, 2]}, "vector", "a vector of 2 numbers: the index has 32 dimensions"),
+        ({"vectors": [[0] * 32, [0] * 31]}, "vector", "a vector of 31 numbers"),
+        ({"vector": [1e300] * 32}, "vector", "NaN or infinity"),
+        ({"query": "a", "dimensions": 8}, "dimensions", "Extra inputs are not permitted"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_name(client, body, param, message):
+    response = client.post("/v1/search", json=body)
+    assert response.status_code == 422
+    error = error_of(response)
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_option", param)
+    assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 422),
+        (b"{", 400),
+        (b"\xff", 400),
+        (b"[1]", 422),
+        (b"[" * 100_000, 400),
+        (b'{"query": "\\ud800"}', 422),
+        (b'{"queries": ["a", "\\udfff"]}', 422),
+        (b'{"\\ud800": 1, "query": "a"}', 422),
+        (b'{"query": "a", "k": 1e999}', 422),
+        (b'{"query": "a", "k": ' + b"9" * 5000 + b"}", 400),
+        (b'{"vector": [NaN]}', 422),
+        (b'{"query": "\\u0000"}', 200),
+    ],
+)
+def test_hostile_bodies(client, content, status):
+    response = client.post("/v1/search", content=content, headers={"content-type": "application/json"})
+    assert response.status_code == status
+    if status != 200:
+        error_of(response)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from([*SearchRequest.model_fields, "filter", "offset"])
+
+
+@given(st.dictionaries(fields, json_values | st.integers(-2, 40), max_size=5), st.booleans())
+def test_nothing_a_client_sends_gives_a_server_error(url, body, plausible):
+    if plausible:
+        body = {
+            "query": "w1",
+            **{name: value for name, value in body.items() if name not in ("queries", "vector", "vectors")},
+        }
+    response = httpx.post(f"{url}/v1/search", content=json.dumps(body), trust_env=False)
+    assert response.status_code < 500
+    if response.status_code != 200:
+        error_of(response)
+
+
+def test_a_body_over_the_limit_is_refused_announced_or_not(built):
+    async def run():
+        app = create_app(Settings(index=built, max_body_bytes=2000))
+        transport = httpx.ASGITransport(app)
+
+        async def chunks():
+            for _ in range(30):
+                yield b" " * 100
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for content in (b" " * 3000, chunks()):
+                response = await client.post("/v1/search", content=content)
+                assert response.status_code == 413
+                error = error_of(response)
+                assert error["code"] == "body_too_large"
+                assert "larger than 2000 bytes" in error["message"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nope", 404, "not_found"),
+        ("GET", "/static/nope", 404, "not_found"),
+        ("GET", "/static/..%2fapp.py", 404, "not_found"),
+        ("GET", "/v1/search", 405, "method_not_allowed"),
+        ("DELETE", "/v1/index", 405, "method_not_allowed"),
+    ],
+)
+def test_unknown_routes_and_methods(client, method, path, status, code):
+    response = client.request(method, path)
+    assert (response.status_code, error_of(response)["code"]) == (status, code)
+
+
+def test_the_page_and_the_documentation_load_nothing_from_elsewhere(client):
+    page = client.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for path in ("/", "/static/page.js", "/static/page.css", "/static/icon.svg", "/docs"):
+        response = client.get(path).raise_for_status()
+        for scheme in ("http://", "https://", "//cdn"):
+            text = response.text.replace("http://www.w3.org/2000/svg", "").replace(str(client.base_url).rstrip("/"), "")
+            assert f'"{scheme}' not in text, path
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/v1/search", "/v1/index", "/healthz", "/readyz"} <= paths.keys()
+
+
+class TestEngine:
+    """The application without a server, so that its moments can be held."""
+
+    def run(self, built, scenario, **settings):
+        async def go():
+            app = create_app(Settings(index=built, **settings))
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                await scenario(client, app.state.engine)
+                await app.state.engine.close()
+
+        asyncio.run(go())
+
+    def test_not_ready_is_told_apart_from_dead(self, built):
+        async def scenario(client, engine):
+            assert (await client.get("/healthz")).status_code == 200
+            for response in (await client.get("/readyz"), await client.post("/v1/search", json={"query": "a"})):
+                assert response.status_code == 503
+                assert response.headers["retry-after"] == "1"
+                assert error_of(response)["code"] == "not_ready"
+            await engine.load()
+            assert (await client.get("/readyz")).status_code == 200
+
+        self.run(built, scenario)
+
+    def test_an_index_that_cannot_be_opened_says_why(self, tmp_path):
+        async def scenario(client, engine):
+            await engine.load()
+            response = await client.get("/readyz")
+            assert response.status_code == 503
+            assert "no index is published at" in error_of(response)["message"]
+
+        self.run(tmp_path, scenario)
+
+    def test_overload_is_refused_at_once_and_passes(self, built):
+        async def scenario(client, engine):
+            await engine.load()
+            hold, search = threading.Event(), engine.index.search
+            engine.index.search = lambda *arguments: hold.wait(30) and search(*arguments)
+            posts = [asyncio.create_task(client.post("/v1/search", json={"query": "w1"})) for _ in range(3)]
+            while engine._pending < 3:
+                await asyncio.sleep(0.01)
+            refused = await client.post("/v1/search", json={"query": "w1"})
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert error_of(refused)["code"] == "overloaded"
+            # The event loop is free while both threads are held.
+            assert (await asyncio.wait_for(client.get("/healthz"), 1)).status_code == 200
+            hold.set()
+            assert [response.status_code for response in await asyncio.gather(*posts)] == [200] * 3
+            assert (await client.post("/v1/search", json={"query": "w1"})).status_code == 200
+
+        self.run(built, scenario, threads=2, max_pending=3)
+
+    def test_a_bug_of_ours_is_logged_and_answered_by_the_envelope(self, built, caplog):
+        async def scenario(client, engine):
+            await engine.load()
+            engine.index.search = lambda *_: 1 / 0
+            response = await client.post("/v1/search", json={"query": "w1"})
+            assert response.status_code == 500
+            assert error_of(response) == {
+                "type": "service_error",
+                "code": "internal_error",
+                "message": "the service failed; its log says why",
+                "param": None,
+            }
+
+        self.run(built, scenario)
+        assert "ZeroDivisionError" in caplog.text
+
+
+def test_many_clients_at_once_get_what_one_gets(client, url):
+    texts = [f"w{i} w{i + 1}" for i in range(40)]
+    serial = [client.post("/v1/search", json={"query": text}).json() for text in texts]
+
+    async def run():
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as many:
+            answers = await asyncio.gather(*(many.post("/v1/search", json={"query": text}) for text in texts))
+        return [answer.json() for answer in answers]
+
+    assert asyncio.run(run()) == serial
+
+
+def test_scores_are_cosines(client, opened):
+    (hit,) = client.post("/v1/search", json={"query": opened.documents.fetch([5])[0].payload["text"], "k": 1}).json()[
+        "results"
+    ]
+    assert -1 <= hit["score"] <= 1 + 1e-6
+    assert np.isfinite(hit["score"])

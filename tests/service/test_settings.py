@@ -1,0 +1,25 @@
+import pytest
+from pydantic import ValidationError
+
+from service import Settings
+from service.commands.serve import serve
+
+
+def test_settings_are_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MRL_INDEX", "/data/index")
+    monkeypatch.setenv("MRL_MAX_K", "7")
+    settings = Settings()
+    assert (str(settings.index), settings.max_k, settings.host) == ("/data/index", 7, "127.0.0.1")
+    assert Settings(index="/other").index.name == "other", "what is given wins"
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", 70_000), ("threads", 0), ("log_level", "loud"), ("unknown", 1)])
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(ValidationError, match=name):
+        Settings(index="x", **{name: value})
+
+
+def test_every_setting_has_a_flag_and_a_description():
+    flags = set(serve.__annotations__) - {"return"}
+    assert flags == set(Settings.model_fields)
+    assert all(field.description for field in Settings.model_fields.values())
