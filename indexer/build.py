@@ -84,7 +84,8 @@ class BuildResult:
 
 
 Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``("encode", {rows, rejected, place})``, ``("shortlist", {rows})``, ``("publish", {})`` …"""
+"""Told what happens: ``encode`` with rows and rejected; ``shortlist`` with rows and total; ``checksums``;
+``publish`` with generation."""
 
 
 def build_index(
@@ -197,6 +198,7 @@ class _Build:
                 rows = self.corpus.rows(documents.place)
                 # Read from the database only on start: counting rows again for each batch would scan them.
                 count, rejected_count = documents.count, documents.rejected_count
+                self.report("encode", {"rows": count, "rejected": rejected_count})
                 while batch := list(islice(rows, self.options.batch_size)):
                     good, encoded, rejected = self._encode_batch(batch, documents)
                     if rejected and self.options.on_error == "fail":
@@ -207,10 +209,7 @@ class _Build:
                     vectors.append(encoded)
                     documents.commit(good, rejected, batch[-1].place)
                     count, rejected_count = count + len(good), rejected_count + len(rejected)
-                    self.report(
-                        "encode",
-                        {"rows": count, "rejected": rejected_count, "place": batch[-1].place, "batch": len(batch)},
-                    )
+                    self.report("encode", {"rows": count, "rejected": rejected_count})
                 if rejected_count and not count:
                     first_row = next(documents.rejected())
                     raise BuildError(
@@ -254,7 +253,7 @@ class _Build:
         _write_prefix_norms(folder / PREFIX_NORMS, stored, self.dims)
         structure = shortlist_type(self.options.shortlist)
         options = structure.options_type(**self.structure)
-        shortlist = structure.build(self._reported(stored.blocks(self.dims)), self.dims, options)
+        shortlist = structure.build(self._reported(stored.blocks(self.dims), rows), self.dims, options)
         shortlist.save(folder / structure.file_name)
         self.report("checksums", {})
         names = (structure.file_name, VECTORS, PREFIX_NORMS, DOCUMENTS, REJECTED)
@@ -272,10 +271,11 @@ class _Build:
         manifest.write(folder)
         return manifest
 
-    def _reported(self, blocks: Iterator[tuple[int, Vectors]]) -> Iterator[tuple[int, Vectors]]:
+    def _reported(self, blocks: Iterator[tuple[int, Vectors]], rows: int) -> Iterator[tuple[int, Vectors]]:
+        self.report("shortlist", {"rows": 0, "total": rows})
         for start, prefixes in blocks:
             yield start, prefixes
-            self.report("shortlist", {"rows": start + len(prefixes)})
+            self.report("shortlist", {"rows": start + len(prefixes), "total": rows})
 
 
 def _whole(folder: Path) -> Manifest | None:

@@ -147,11 +147,6 @@ class Documents:
         except (sqlite3.DatabaseError, ValueError, KeyError) as error:
             raise BundleCorruptError(f"{self._path}: cannot read documents {wanted[:5]}…: {error!r}") from error
 
-    def iterate(self) -> Iterator[StoredDocument]:
-        """Stream all documents by row."""
-        for identifier, payload in self._connection().execute("SELECT id, payload FROM documents ORDER BY row"):
-            yield StoredDocument(identifier, json.loads(payload))
-
     def ids(self) -> list[str]:
         """Return all ids by row."""
         return [row[0] for row in self._connection().execute("SELECT id FROM documents ORDER BY row")]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, cast
 
 import typer
 from rich.progress import TaskID
@@ -18,7 +17,7 @@ from indexer.shortlist import KINDS
 from indexer.vectors import Storage
 from models.encoders import load_encoder
 from models.nesting import Nesting
-from service.commands.output import human_bytes, note, print_json, progress_bar
+from service.commands.output import ProgressDisplay, human_bytes, note, print_json
 
 app = typer.Typer(
     help="Build an index from a corpus, look at it, check it, go back to an earlier one.", no_args_is_help=True
@@ -177,41 +176,42 @@ def rollback(
     typer.echo(f"{index}: generation {now} is published, before it was {before}")
 
 
-class BuildProgress:
+class BuildProgress(ProgressDisplay):
     """Draws what :func:`indexer.build_index` reports."""
 
     def __init__(self, estimated_rows: int) -> None:
-        self._bar, self._estimated = progress_bar("{task.fields[facts]}"), estimated_rows
+        super().__init__()
+        self._estimated = estimated_rows
         self._task: TaskID | None = None
         self._step = ""
-        self._rows = self._first = 0
+        self._first = 0
         self._started = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def report(self, event: str, facts: dict[str, Any]) -> None:
         """Take an event."""
+        done = facts.get("rows", 0) + facts.get("rejected", 0)
         if event != self._step:
-            if self._task is not None:
-                self._bar.update(self._task, total=self._bar.tasks[-1].completed)
+            self._finish_step()
             self._step, self._started = event, time.monotonic()
-            total = {"encode": self._estimated, "shortlist": self._rows}.get(event)
-            self._first = facts["rows"] + facts.get("rejected", 0) - facts["batch"] if "batch" in facts else 0
+            self._first = done  # more than 0 where an interrupted build goes on; they say nothing about the rate
+            total = facts.get("total", self._estimated if event == "encode" else 1)
             self._task = self._bar.add_task(event, total=total, completed=self._first, facts="")
-        if self._task is None or "rows" not in facts:
-            return
-        self._rows = facts["rows"]
-        done = facts["rows"] + facts.get("rejected", 0)
-        rate = (done - self._first) / max(1e-9, time.monotonic() - self._started)
-        broken = f", {facts['rejected']} broken" if facts.get("rejected") else ""
-        self._bar.update(self._task, completed=done, facts=f"{rate:,.0f} rows/s{broken}")
+        assert self._task is not None
+        if done > self._first:
+            rate = (done - self._first) / max(1e-9, time.monotonic() - self._started)
+            broken = f", {facts['rejected']} broken" if facts.get("rejected") else ""
+            self._bar.update(self._task, completed=done, facts=f"{rate:,.0f} rows/s{broken}")
+
+    def __exit__(self, *error: object) -> None:
+        if error == (None, None, None):
+            self._finish_step()
+        super().__exit__(*error)
+
+    def _finish_step(self) -> None:
+        if self._task is not None:
+            # An estimated total gives way to what there was.
+            done = self._bar.tasks[-1].completed or 1
+            self._bar.update(self._task, completed=done, total=done)
 
 
 def _option_values(options: list[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import typer
 from rich.console import Console
@@ -53,11 +53,28 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     out.print(table)
 
 
-def progress_bar(*extra: str) -> Progress:
-    """Make a progress bar with time left; ``extra`` are columns in rich's markup, such as ``{task.fields[rate]}``."""
-    columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    columns += [TextColumn(text) for text in extra]
-    return Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console())
+class ProgressDisplay:
+    """A progress bar with time left while the block runs; subclasses draw what a long step reports."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console(),
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
 
 def human_bytes(size: float) -> str:

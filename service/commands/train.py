@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
 from rich.progress import TaskID
@@ -12,7 +11,7 @@ from rich.progress import TaskID
 from models.nesting import Nesting
 from models.pairs import read_pairs
 from models.training_options import TrainingOptions
-from service.commands.output import note, print_table, progress_bar
+from service.commands.output import ProgressDisplay, note, print_table
 
 _DEFAULTS = TrainingOptions()
 
@@ -85,21 +84,12 @@ def train(
     )
 
 
-class TrainingProgress:
+class TrainingProgress(ProgressDisplay):
     """Draws what :func:`models.training.train` reports."""
 
     def __init__(self) -> None:
-        self._bar = progress_bar("{task.fields[facts]}")
+        super().__init__()
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def report(self, event: str, facts: dict[str, Any]) -> None:
         """Take an event."""

@@ -24,10 +24,9 @@ def test_fetch_keeps_order_and_repeats(path):
     documents.close()
 
 
-def test_ids_and_iterate_go_by_row(path):
+def test_ids_go_by_row(path):
     documents = Documents(path)
     assert documents.ids() == [str(i) for i in range(1500)]
-    assert [document.id for document in documents.iterate()] == documents.ids()
     documents.close()
 
 
