@@ -1,0 +1,13 @@
+"""Run all benchmarks, or those named: ``python -m benchmarks [quality] [large_build] [kill_build]``."""
+
+import importlib
+import sys
+
+NAMES = ("quality", "kill_build", "large_build")
+
+for name in sys.argv[1:] or NAMES:
+    if name not in NAMES:
+        sys.exit(f"benchmark {name!r}: known are {', '.join(NAMES)}")
+    print(f"── {name}", file=sys.stderr)
+    sys.argv = [name]
+    importlib.import_module(f"benchmarks.{name}").main()
