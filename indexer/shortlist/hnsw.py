@@ -22,7 +22,7 @@ class HnswOptions(ShortlistOptions):
     """
 
     links: int = Field(default=32, ge=4, le=128)
-    build_effort: int = Field(default=64, ge=8, le=2000)
+    build_effort: int = Field(default=128, ge=8, le=2000)
 
 
 class HnswShortlist(FaissShortlist):

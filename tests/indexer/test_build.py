@@ -62,7 +62,7 @@ def test_a_build_holds_every_document_and_its_vector(corpus, tmp_path):
     assert rejected == ""
     manifest = Manifest.read(result.path)
     assert (manifest.rows, manifest.dimension, manifest.shortlist.dims) == (500, 32, 16)
-    assert manifest.shortlist.options == {"links": 32, "build_effort": 64}
+    assert manifest.shortlist.options == {"links": 32, "build_effort": 128}
     assert manifest.model.content_hash == make_encoder().content_hash
     assert {"faiss-cpu", "numpy"} <= manifest.versions.keys()
 

@@ -101,7 +101,7 @@ def test_inspect_verify_rollback(mrl, built, tmp_path):
     status, out, _ = mrl("index", "inspect", index)
     assert status == 0
     assert "1000, 0 rows turned away" in out
-    assert "hnsw over 16 dimensions, links 32, build_effort 64" in out
+    assert "hnsw over 16 dimensions, links 32, build_effort 128" in out
     status, out, _ = mrl("index", "inspect", index, "--json")
     assert json.loads(out)["rows"] == 1000
     status, out, _ = mrl("index", "verify", index)

@@ -1,0 +1,106 @@
+"""What holds for the project as a whole: who imports whom, what is exported, and that the README tells the truth."""
+
+import ast
+import json
+import re
+import shlex
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import indexer
+import models
+import service
+from service.cli import app
+from service.server import running
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOMS = ("models", "indexer", "service")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_go_one_way(room):
+    above = ROOMS[ROOMS.index(room) + 1 :]
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] in (*above, "tests", "benchmarks")], path
+
+
+@pytest.mark.parametrize("package", [models, indexer, service])
+def test_public_names_exist_and_are_documented(package):
+    assert package.__all__ == sorted(package.__all__)
+    for name in package.__all__:
+        assert getattr(package, name).__doc__
+
+
+def test_no_unpickling():
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\bimport pickle|pickle\.load|torch\.load\(|allow_pickle=True|joblib", text), path
+
+
+@pytest.fixture(scope="module")
+def readme_index(tmp_path_factory):
+    """The README's own corpus, written and indexed by its own commands."""
+    root = tmp_path_factory.mktemp("readme")
+    rows = [json.loads(line) for line in re.findall(r"'(\{\"_id\".*?\})'", README)]
+    assert len(rows) == 3
+    (root / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+def test_the_python_example_runs_and_the_curl_examples_are_answered(readme_index, monkeypatch, capsys):
+    monkeypatch.chdir(readme_index)
+    (program,) = (code for language, code in BLOCKS if language == "python")
+    exec(compile(program, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("1 0.27")
+    shown = json.loads(next(code for language, code in BLOCKS if language == "json"))
+    commands = re.findall(r"^curl (.*?[^\\])$", "\n".join(code for _, code in BLOCKS), re.MULTILINE | re.DOTALL)
+    assert len(commands) == 5
+    with running(Settings(index=Path("my-index"), port=0, log_level="warning")) as url:
+        for number, command in enumerate(commands):
+            words = shlex.split(command.replace("\\\n", ""))
+            address = next(word for word in words if word.startswith("localhost:8000")).replace("localhost:8000", url)
+            body = words[words.index("-d") + 1] if "-d" in words else None
+            headers = dict([words[words.index("-H") + 1].split(": ")]) if body else {}
+            response = httpx.request("POST" if body else "GET", address, content=body, headers=headers, trust_env=False)
+            assert response.status_code == 200, command
+            if number == 0:
+                answer = response.json()
+                for ours, theirs in zip(answer["results"], shown["results"], strict=True):
+                    assert (ours["id"], ours["payload"]) == (theirs["id"], theirs["payload"])
+                    np.testing.assert_allclose(ours["score"], theirs["score"], atol=1e-4)
+                assert answer["plan"] == shown["plan"]
+                assert [stage["name"] for stage in answer["stages"]] == [stage["name"] for stage in shown["stages"]]
+
+
+def test_the_commands_the_readme_names_exist(mrl_commands):
+    named = set(re.findall(r"\bmrl ([a-z]+)(?: (build|inspect|verify|rollback))?", README))
+    assert named
+    for command, sub in named:
+        assert command in mrl_commands
+        assert not sub or sub in mrl_commands[command]
+
+
+def test_the_readme_names_make_targets_and_files_that_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+@pytest.fixture(scope="module")
+def mrl_commands():
+    import typer
+
+    group = typer.main.get_command(app)
+    return {name: set(getattr(command, "commands", {})) for name, command in group.commands.items()}
