@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -27,7 +28,7 @@ class Engine:
         self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="search")
         self._pending = 0
         self._index: Index | None = None
-        self.failure: AdaptiveRetrievalError | None = None
+        self.failure: Exception | None = None
         """Why the index could not be opened."""
 
     @property
@@ -48,11 +49,23 @@ class Engine:
         return self._index
 
     async def load(self) -> None:
-        """Open the index and its encoder and search once, so that the first request finds everything warm."""
+        """Open the index and its encoder and search once on every thread, so that the first requests find all warm."""
+        loop, threads = asyncio.get_running_loop(), self.settings.threads
+        # The barrier keeps each thread until all have come, so that none warms up twice in another's place.
+        barrier = threading.Barrier(threads)
+
+        def warm_up(index: Index) -> None:
+            barrier.wait()
+            index.search(["warm up"], SearchOptions(k=1))
+
         try:
-            self._index = await asyncio.get_running_loop().run_in_executor(self._executor, self._open)
-        except AdaptiveRetrievalError as error:
-            logger.error("cannot open %s: %s", self.settings.index, error)
+            index = await loop.run_in_executor(self._executor, self._open)
+            await asyncio.gather(*(loop.run_in_executor(self._executor, warm_up, index) for _ in range(threads)))
+            self._index = index
+        except Exception as error:
+            # Whatever it is, /readyz has to tell it: a service that is "being opened" for ever helps nobody.
+            expected = isinstance(error, AdaptiveRetrievalError)
+            logger.error("cannot open %s: %s", self.settings.index, error, exc_info=None if expected else error)
             self.failure = error
 
     async def run(self, step: Callable[[], _T]) -> _T:
@@ -82,7 +95,7 @@ class Engine:
 
     def _open(self) -> Index:
         index = Index.open(self.settings.index, model=self.settings.model, device=self.settings.device)
-        index.search(["warm up"], SearchOptions(k=1))
+        _ = index.encoder  # a model that has moved or changed is told now, not by the first request
         return index
 
     def _done(self, _: object) -> None:

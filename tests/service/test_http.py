@@ -240,6 +240,15 @@ class TestEngine:
 
         self.run(tmp_path, scenario)
 
+    def test_any_other_failure_to_open_is_told_and_logged(self, built, monkeypatch, caplog):
+        async def scenario(client, engine):
+            monkeypatch.setattr("service.engine.Index.open", lambda *_, **__: 1 / 0)
+            await engine.load()
+            assert "division by zero" in error_of(await client.get("/readyz"))["message"]
+
+        self.run(built, scenario)
+        assert "Traceback" in caplog.text
+
     def test_overload_is_refused_at_once_and_passes(self, built):
         async def scenario(client, engine):
             await engine.load()
