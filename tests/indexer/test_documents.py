@@ -1,4 +1,5 @@
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -31,13 +32,14 @@ def test_ids_go_by_row(path):
 
 
 def test_a_row_that_is_not_there_and_files_that_are_none(path, tmp_path):
-    with pytest.raises(BundleCorruptError, match="cannot read documents"):
-        Documents(path).fetch([1500])
+    with closing(Documents(path)) as documents, pytest.raises(BundleCorruptError, match="cannot read documents"):
+        documents.fetch([1500])
     with pytest.raises(BundleCorruptError, match="is missing"):
         Documents(tmp_path / "none.sqlite")
     (tmp_path / "junk.sqlite").write_bytes(b"junk" * 1000)
-    with pytest.raises(BundleCorruptError, match="cannot read documents"):
-        Documents(tmp_path / "junk.sqlite").fetch([0])
+    junk = Documents(tmp_path / "junk.sqlite")
+    with closing(junk), pytest.raises(BundleCorruptError, match="cannot read documents"):
+        junk.fetch([0])
 
 
 def test_threads_read_at_once_and_close_ends_all(path):
