@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from models.errors import ModelError
 from models.nesting import Nesting, Vectors
@@ -19,6 +19,14 @@ class Prompts:
 
     query: str = ""
     document: str = ""
+
+    @classmethod
+    def chosen(cls, own: Mapping[str, str | None], query: str | None, document: str | None) -> Self:
+        """Take a model's own prompts, by the names sentence-transformers gives them, except where one is given."""
+        return cls(
+            own.get("query") or "" if query is None else query,
+            own.get("document") or "" if document is None else document,
+        )
 
 
 @runtime_checkable

@@ -85,10 +85,7 @@ class StaticEncoder:
         part = path / read_json(path / "modules.json")[0]["path"]
         config = path / "config_sentence_transformers.json"
         own = read_json(config).get("prompts", {}) if config.exists() else {}
-        prompts = Prompts(
-            query_prompt if query_prompt is not None else own.get("query") or "",
-            document_prompt if document_prompt is not None else own.get("document") or "",
-        )
+        prompts = Prompts.chosen(own, query_prompt, document_prompt)
         return cls._read(
             str(path), part / "model.safetensors", part / "tokenizer.json", nesting or recorded_nesting(path), prompts
         )

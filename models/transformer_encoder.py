@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 # Set before the hub client is imported: this project reports nothing to anyone.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -74,11 +73,7 @@ class SentenceTransformerEncoder:
                 "is not a sentence-transformers directory" if local else "is neither a directory nor reachable on a hub"
             )
             raise ModelError(f"model {name!r} {where}: {error}") from error
-        own: dict[str, Any] = dict(model.prompts or {})
-        prompts = Prompts(
-            query_prompt if query_prompt is not None else own.get("query") or "",
-            document_prompt if document_prompt is not None else own.get("document") or "",
-        )
+        prompts = Prompts.chosen(model.prompts or {}, query_prompt, document_prompt)
         return cls(name, model, nesting or (recorded_nesting(path) if local else None), prompts)
 
     @cached_property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from models.errors import InvalidOptionError
+from models.nesting import Vectors
 from service.dependencies import engine_of
 from service.engine import Engine
 from service.schemas import ErrorAnswer, IndexAnswer, SearchAnswer, SearchRequest
@@ -20,21 +21,24 @@ router = APIRouter(
 )
 
 
-@router.post("/search", response_model_exclude_none=False)
-async def search(request: SearchRequest, engine: Annotated[Engine, Depends(engine_of)]) -> SearchAnswer:
+@router.post("/search", response_model=SearchAnswer)
+async def search(request: SearchRequest, engine: Annotated[Engine, Depends(engine_of)]) -> Response:
     """Find the documents nearest to a text or a vector: shortlist by a prefix, then rank by the full vector."""
     check_limits(request, engine.settings)
     index = engine.index
 
-    def step() -> SearchAnswer:
+    def step() -> str:
         texts = [request.query] if request.query is not None else request.queries
         if texts is not None:
-            return SearchAnswer.of(index.search(texts, request.options), request)
-        vectors = [request.vector] if request.vector is not None else request.vectors
-        assert vectors is not None
-        return SearchAnswer.of(index.search_vectors(_matrix(vectors, index.dimension), request.options), request)
+            found = index.search(texts, request.options)
+        else:
+            vectors = [request.vector] if request.vector is not None else request.vectors
+            assert vectors is not None
+            found = index.search_vectors(_matrix(vectors, index.dimension), request.options)
+        # Written as JSON here too: a large answer would hold up the event loop for as long as its search took.
+        return SearchAnswer.of(found, request).model_dump_json()
 
-    return await engine.run(step)
+    return Response(await engine.run(step), media_type="application/json")
 
 
 @router.get("/index")
@@ -67,7 +71,7 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
             )
 
 
-def _matrix(vectors: list[list[float]], dimension: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _matrix(vectors: list[list[float]], dimension: int) -> Vectors:
     wrong = next((len(vector) for vector in vectors if len(vector) != dimension), None)
     if wrong is not None:
         raise InvalidOptionError("vector", f"a vector of {wrong} numbers: the index has {dimension} dimensions")

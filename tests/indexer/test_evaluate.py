@@ -28,7 +28,7 @@ def test_judgements_in_their_usual_forms(tmp_path, qrels):
     ("qrels", "message"),
     [
         ("q1\t0\thigh\nq2\t1\tlow\n", "line 2: grade 'low' is not a whole number"),
-        ("q1\t0\n", "line 1: 2 columns|no query"),
+        ("q1\t0\n", "line 1: 2 columns; needed are query, document, grade"),
         ("q9\t0\t1\n", "no query of .* has a judgement in"),
     ],
 )
