@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 
 from models.encoders import Encoder, Prompts
-from models.errors import TrainingError
+from models.errors import InvalidOptionError, TrainingError
 from models.nesting import Nesting
 from models.static_encoder import StaticEncoder
 from models.transformer_encoder import SentenceTransformerEncoder
+
+_NEW_COLUMN_SCALE = 0.1
+"""Of the table's own spread: small, so that a widened table ranks as before until it is trained."""
+
+
+def widened(encoder: Encoder, width: int, seed: int) -> StaticEncoder:
+    """Append random columns to a static table: room for training to use, after the dimensions it already has.
+
+    Args:
+        encoder: its vectors are the first dimensions of the result's, up to scale.
+        width: the new D, above the encoder's.
+        seed: of the new columns.
+
+    Returns:
+        An encoder whose nesting is halving from ``width``.
+
+    Raises:
+        InvalidOptionError: not a static table, or one that is that wide already.
+    """
+    if not isinstance(encoder, StaticEncoder):
+        raise InvalidOptionError(
+            "width", f"width {width}: only a static table can be widened, and {encoder.name!r} is a transformer"
+        )
+    if width <= encoder.dimension:
+        raise InvalidOptionError(
+            "width", f"width {width}: {encoder.name!r} has {encoder.dimension} dimensions already, give more"
+        )
+    shape = len(encoder.table), width - encoder.dimension
+    new = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    new *= np.float32(_NEW_COLUMN_SCALE * encoder.table.std())
+    return replace(encoder, table=np.concatenate([encoder.table, new], axis=1), nesting=Nesting.halving(width))
 
 
 def as_trainable(encoder: Encoder, device: str) -> SentenceTransformer:

@@ -15,6 +15,7 @@ class TrainingOptions:
 
     Attributes:
         nesting: sizes and weights; halving from D where None.
+        width: dimensions a static table is widened to before it trains; None to keep its own.
         epochs: passes over the training pairs, at most.
         batch_size: pairs a step; each one's document is a negative for all the others.
         learning_rate: the peak; by kind of model where None. Linear warm-up over a tenth, then linear to zero.
@@ -28,6 +29,7 @@ class TrainingOptions:
     """
 
     nesting: Nesting | None = None
+    width: int | None = None
     epochs: int = 10
     batch_size: int = 512
     learning_rate: float | None = None
@@ -47,3 +49,7 @@ class TrainingOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InvalidOptionError(name, f"{name} {value}: give a positive number")
+        if self.width is not None and self.nesting is not None and self.nesting.dimension != self.width:
+            raise InvalidOptionError(
+                "width", f"width {self.width}: the nested sizes {list(self.nesting.sizes)} must end at it"
+            )

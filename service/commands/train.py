@@ -30,6 +30,9 @@ def train(
     sizes: Annotated[
         str | None, typer.Option(help="Nested sizes, such as 64,128,256. Default: the full size halved down to 8.")
     ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Widen a static base to this many dimensions first. Default: its own.")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the pairs, at most.")] = _DEFAULTS.epochs,
     batch_size: Annotated[
@@ -60,6 +63,7 @@ def train(
         raise typer.BadParameter("--weights needs --sizes")
     options = TrainingOptions(
         nesting=Nesting.parse(sizes, weights) if sizes else None,
+        width=width,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
