@@ -1,4 +1,8 @@
-"""The full vectors of an index: one ``.npy`` file, written by appending, read through a memory map."""
+"""The full vectors of an index: one ``.npy`` file, written by appending, read through a memory map.
+
+Stored as float32, float16, or int8: each row scaled so that its largest number is 127. The scale is not kept, because a
+score is a cosine, from which it cancels.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,30 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
+from indexer import kernels
 from indexer.errors import BundleCorruptError
+from indexer.kernels import Rows
+from indexer.threads import split
 from models.nesting import Vectors, truncate
 
 FILE_NAME = "vectors.npy"
-Storage = Literal["float16", "float32"]
+Storage = Literal["float32", "float16", "int8"]
 _BLOCK_BYTES = 32 << 20
+_SLACK = 16
+
+
+def encode(vectors: Vectors, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Turn rows into the numbers that are stored: float32, float16 or int8."""
+    if dtype == np.int8:
+        peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+        scaled: Vectors = vectors * np.divide(127, peaks, out=np.zeros_like(peaks), where=peaks > 0)
+        return np.rint(scaled).astype(np.int8)
+    return np.ascontiguousarray(vectors, dtype=dtype)
 
 
 class VectorWriter:
@@ -56,7 +72,7 @@ class VectorWriter:
 
     def append(self, vectors: Vectors) -> None:
         """Write rows to the disk and wait until they are there."""
-        self._file.write(np.ascontiguousarray(vectors, dtype=self._dtype).tobytes())
+        self._file.write(encode(vectors, self._dtype).tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -75,41 +91,65 @@ class VectorWriter:
 
 
 class StoredVectors:
-    """Full rows on disk, gathered and scored without loading the file.
+    """Full rows, mapped from disk or in memory, scored where they lie.
 
     A score is the cosine of two prefixes: both cut to ``dims`` and normalised. It is computed in one way for every
     caller, row by row, so that the same query and row always score the same, and equal rows exactly equal.
+
+    Attributes:
+        bits: the rows as compiled code takes them, which has no float16 and converts its bits itself.
     """
 
-    def __init__(self, path: Path, rows: int, dimension: int) -> None:
-        """Map the file.
+    def __init__(self, rows: npt.NDArray[Any]) -> None:
+        self._rows = rows
+        self.bits = rows.view(np.uint16) if rows.dtype == np.float16 else rows
+
+    @classmethod
+    def open(cls, path: Path, rows: int, dimension: int) -> Self:
+        """Map a file.
 
         Raises:
             BundleCorruptError: missing, unreadable, or not of the shape the manifest says.
         """
         try:
-            self._rows: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise BundleCorruptError(f"cannot map {path}: {error}") from error
-        if self._rows.shape != (rows, dimension):
-            raise BundleCorruptError(f"{path} has shape {self._rows.shape}, the manifest says {(rows, dimension)}")
-        self.path = path
+        if mapped.shape != (rows, dimension) or mapped.dtype.name not in get_args(Storage):
+            raise BundleCorruptError(
+                f"{path} has shape {mapped.shape} of {mapped.dtype}, the manifest says {(rows, dimension)}"
+            )
+        return cls(mapped.view(np.ndarray))
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def dimension(self) -> int:
+        """The full size D."""
+        return int(self._rows.shape[1])
+
+    @property
+    def stored(self) -> npt.NDArray[Any]:
+        """The numbers as they are stored, shape (N, D)."""
+        return self._rows
+
+    def prefixes(self, rows: npt.NDArray[Any] | slice, dims: int) -> Vectors:
+        """Return rows' unit prefixes, shape (n, dims)."""
+        return truncate(self._rows[rows, :dims], dims)
+
     def blocks(self, dims: int) -> Iterator[tuple[int, Vectors]]:
-        """Stream the rows' prefixes as (first row, unit prefixes of shape (n, dims)), a bounded block at a time."""
-        step = max(1, _BLOCK_BYTES // (4 * self._rows.shape[1]))
-        for start in range(0, len(self._rows), step):
-            yield start, truncate(self._rows[start : start + step], dims)
+        """Stream all rows' prefixes as (first row, unit prefixes of shape (n, dims)), a bounded block at a time."""
+        step = block_rows(self.dimension)
+        for start in range(0, len(self), step):
+            yield start, self.prefixes(slice(start, start + step), dims)
 
     def prefix_norms(self, dims: int) -> Iterator[Vectors]:
         """Stream |x[:dims]| of each row normalised at D, a block at a time."""
-        for _, rows in self.blocks(self._rows.shape[1]):
+        for _, rows in self.blocks(self.dimension):
             yield np.linalg.norm(rows[:, :dims], axis=1)
 
-    def scores(self, queries: Vectors, rows: npt.NDArray[np.int64], dims: int) -> Vectors:
+    def scores(self, queries: Vectors, rows: Rows, dims: int) -> Vectors:
         """Score rows against queries.
 
         Args:
@@ -121,43 +161,59 @@ class StoredVectors:
             float32, shape (n, K); -inf where there is no row.
         """
         scores = np.empty(rows.shape, dtype=np.float32)
-        step = max(1, _BLOCK_BYTES // max(1, 4 * rows.shape[1] * dims))
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            gathered = self._rows[part, :dims].astype(np.float32)
-            norms = np.sqrt(np.vecdot(gathered, gathered))
-            dots = np.vecdot(gathered, queries[start : start + step, None, :])
-            scores[start : start + step] = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
-        scores[rows < 0] = -np.inf
+        kernels.score(self.bits, queries, rows, dims, scores)
         return scores
 
-    def nearest(self, queries: Vectors, dims: int, count: int) -> npt.NDArray[np.int64]:
+    def rank(self, queries: Vectors, rows: Rows, dims: int, keep: int, threads: int = 1) -> tuple[Vectors, Rows]:
+        """Score candidates and keep the best: the rerank of a shortlist, and one stage of a funnel.
+
+        Args:
+            queries: unit prefixes, shape (n, dims).
+            rows: shape (n, K), or (1, K) where all queries have the same; -1 stands for no row.
+            dims: prefix size.
+            keep: rows kept.
+            threads: used where there is more than one query.
+
+        Returns:
+            scores, float32, and rows, int64, new arrays of shape (n, keep), best first, equal scores by row; -inf and
+            -1 where there are fewer.
+        """
+        best = np.empty((len(queries), keep), dtype=np.float32)
+        best_rows = np.empty((len(queries), keep), dtype=np.int64)
+        shared = len(rows) == 1
+
+        def step(start: int, stop: int) -> None:
+            own = rows if shared else rows[start:stop]
+            kernels.rank(self.bits, queries[start:stop], own, dims, best[start:stop], best_rows[start:stop])
+
+        split(len(queries), threads, step)
+        return best, best_rows
+
+    def nearest(self, queries: Vectors, dims: int, keep: int, threads: int = 1) -> tuple[Vectors, Rows]:
         """Find the rows of the highest scores by looking at all of them.
 
         Args:
             queries: unit prefixes, shape (n, dims).
             dims: prefix size.
-            count: rows a query, cut to the number there are.
+            keep: rows a query.
+            threads: used where there is more than one query.
 
         Returns:
-            shape (n, min(count, N)), best first by a fast score; :meth:`scores` gives the exact ones.
+            as :meth:`rank`.
         """
-        count = min(count, len(self))
-        if count == len(self):
-            return np.broadcast_to(np.arange(count, dtype=np.int64), (len(queries), count))
-        best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
-        found = np.zeros((len(queries), 0), dtype=np.int64)
-        for start, prefixes in self.blocks(dims):
-            scores, local = faiss.knn(queries, prefixes, min(count, len(prefixes)), metric=faiss.METRIC_INNER_PRODUCT)
-            best = np.concatenate([best, scores], axis=1)
-            found = np.concatenate([found, local + start], axis=1)
-            # Stable: of equal scores the earlier row stays first.
-            order = np.argsort(-best, axis=1, kind="stable")[:, :count]
-            best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
-        return found
+        # A block of queries is scored by a sum in another order, which moves scores by their last bit: some rows more
+        # than asked for are taken and scored again, so that none is lost at the cut.
+        count = min(len(self), keep + _SLACK)
+        best = np.empty((len(queries), count), dtype=np.float32)
+        rows = np.empty((len(queries), count), dtype=np.int64)
+
+        def step(start: int, stop: int) -> None:
+            kernels.scan(self.bits, 0, len(self), queries[start:stop], dims, best[start:stop], rows[start:stop])
+
+        split(len(queries), threads, step)
+        return self.rank(queries, rows, dims, keep, threads)
 
 
-def order_by_score(scores: Vectors, rows: npt.NDArray[np.int64]) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """Sort each query's rows by falling score, equal scores by row; both of shape (n, K), new arrays."""
-    order = np.lexsort((rows, -scores), axis=-1)
-    return np.take_along_axis(scores, order, axis=-1), np.take_along_axis(rows, order, axis=-1)
+def block_rows(dimension: int) -> int:
+    """Return how many rows are handled at a time where all are streamed."""
+    return max(1, _BLOCK_BYTES // (4 * dimension))

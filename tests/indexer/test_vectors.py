@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from indexer.errors import BundleCorruptError
-from indexer.vectors import StoredVectors, VectorWriter, order_by_score
+from indexer.vectors import StoredVectors, VectorWriter, encode
 from models import truncate
+
+STORAGES = ("float32", "float16", "int8")
 
 
 def write(path, rows, storage="float16", batches=1):
@@ -14,21 +15,40 @@ def write(path, rows, storage="float16", batches=1):
         for part in np.array_split(rows, batches):
             writer.append(part)
         writer.finish(len(rows))
-    return StoredVectors(path, *rows.shape)
+    return StoredVectors.open(path, *rows.shape)
 
 
 def unit_rows(count, dimension=12, seed=0):
     return truncate(np.random.default_rng(seed).normal(size=(count, dimension)), dimension)
 
 
-@pytest.mark.parametrize("storage", ["float16", "float32"])
+def stored(rows, storage):
+    return StoredVectors(encode(rows, np.dtype(storage)))
+
+
+def naive_scores(vectors, queries, dims):
+    """Cosines of all rows in float64."""
+    rows = vectors.stored[:, :dims].astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1)
+    return queries.astype(np.float64) @ rows.T / np.where(norms > 0, norms, 1)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("count", [0, 1, 7, 1000])
 def test_what_is_written_is_a_plain_npy_file(tmp_path, storage, count):
     rows = unit_rows(count)
-    stored = write(tmp_path / "v.npy", rows, storage, batches=3)
+    opened = write(tmp_path / "v.npy", rows, storage, batches=3)
     loaded = np.load(tmp_path / "v.npy", allow_pickle=False)
-    np.testing.assert_array_equal(loaded, rows.astype(storage))
-    assert len(stored) == count
+    np.testing.assert_array_equal(loaded, encode(rows, np.dtype(storage)))
+    assert len(opened) == count
+
+
+def test_int8_rows_use_the_whole_range_and_keep_direction():
+    rows = unit_rows(100, 64)
+    numbers = encode(rows, np.dtype("int8"))
+    assert (np.abs(numbers).max(axis=1) == 127).all()
+    assert (np.vecdot(truncate(numbers, 64), rows) > 0.9999).all()
+    assert (encode(np.zeros((2, 4), np.float32), np.dtype("int8")) == 0).all()
 
 
 def test_cut_to_drops_what_was_not_committed(tmp_path):
@@ -51,62 +71,91 @@ def test_cut_to_more_than_there_is_says_so(tmp_path):
 
 def test_a_file_of_another_shape_or_kind_is_refused(tmp_path):
     write(tmp_path / "v.npy", unit_rows(3))
-    with pytest.raises(BundleCorruptError, match=r"has shape \(3, 12\), the manifest says \(4, 12\)"):
-        StoredVectors(tmp_path / "v.npy", 4, 12)
+    with pytest.raises(BundleCorruptError, match=r"has shape \(3, 12\) of float16, the manifest says \(4, 12\)"):
+        StoredVectors.open(tmp_path / "v.npy", 4, 12)
     np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(BundleCorruptError, match="cannot map"):
-        StoredVectors(tmp_path / "object.npy", 1, 1)
+        StoredVectors.open(tmp_path / "object.npy", 1, 1)
+    np.save(tmp_path / "long.npy", np.zeros((1, 1), dtype=np.int64))
+    with pytest.raises(BundleCorruptError, match="of int64"):
+        StoredVectors.open(tmp_path / "long.npy", 1, 1)
+    whole = (tmp_path / "v.npy").read_bytes()
+    (tmp_path / "v.npy").write_bytes(whole[:-1])
+    with pytest.raises(BundleCorruptError, match="cannot map"):
+        StoredVectors.open(tmp_path / "v.npy", 3, 12)
 
 
-@given(st.integers(1, 12), st.integers(0, 3))
-def test_scores_are_cosines_of_prefixes(tmp_path_factory, dims, seed):
+@pytest.mark.parametrize("storage", STORAGES)
+@given(dims=st.integers(1, 12), seed=st.integers(0, 3))
+def test_scores_are_cosines_of_prefixes(storage, dims, seed):
     rows = unit_rows(50, seed=seed)
     rows[7] = 0
-    stored = write(tmp_path_factory.mktemp("v") / "v.npy", rows, "float32")
+    vectors = stored(rows, storage)
     queries = truncate(unit_rows(3, seed=seed + 9), dims)
     wanted = np.array([[0, 7, 49, -1], [3, 3, -1, -1], [1, 2, 3, 4]])
-    expected = np.where(wanted < 0, -np.inf, np.take_along_axis(queries @ truncate(rows, dims).T, wanted % 50, axis=1))
-    np.testing.assert_allclose(stored.scores(queries, wanted, dims), expected, atol=1e-6)
+    exact = np.take_along_axis(naive_scores(vectors, queries, dims), wanted % 50, axis=1)
+    np.testing.assert_allclose(vectors.scores(queries, wanted, dims), np.where(wanted < 0, -np.inf, exact), atol=1e-6)
 
 
-def test_scores_do_not_depend_on_how_much_is_asked_at_once(tmp_path, monkeypatch):
-    rows = unit_rows(300)
-    stored = write(tmp_path / "v.npy", rows)
-    wanted = np.tile(np.arange(300), (5, 1))
-    queries = unit_rows(5, seed=4)
-    whole = stored.scores(queries, wanted, 12)
-    monkeypatch.setattr("indexer.vectors._BLOCK_BYTES", 100)
-    np.testing.assert_array_equal(stored.scores(queries, wanted, 12), whole)
+@pytest.mark.parametrize("storage", STORAGES)
+@given(dims=st.integers(1, 12), keep=st.integers(1, 40), seed=st.integers(0, 99), threads=st.sampled_from([1, 3]))
+def test_rank_is_sorting_the_scores_of_the_candidates(storage, dims, keep, seed, threads):
+    rng = np.random.default_rng(seed)
+    vectors = stored(unit_rows(20)[rng.integers(0, 20, 60)], storage)  # rows repeat, so that scores tie
+    queries = truncate(unit_rows(4, seed=seed), dims)
+    rows = np.stack([rng.permutation(60)[:30] for _ in queries])
+    rows[rng.random(rows.shape) < 0.2] = -1
+    before = rows.copy()
+    scores, found = vectors.rank(queries, rows, dims, keep, threads)
+    np.testing.assert_array_equal(rows, before)
+    all_scores = vectors.scores(queries, rows, dims)
+    for i in range(4):
+        pairs = sorted((-s, r) for s, r in zip(all_scores[i].tolist(), rows[i].tolist(), strict=True) if r >= 0)
+        pairs = (pairs + [(np.inf, -1)] * keep)[:keep]
+        assert [(-s, r) for s, r in zip(scores[i].tolist(), found[i].tolist(), strict=True)] == pairs
 
 
-@pytest.mark.parametrize("count", [1, 5, 299, 300, 500])
-@pytest.mark.parametrize("block_bytes", [1 << 20, 2000])
-def test_nearest_finds_what_sorting_all_scores_finds(tmp_path, monkeypatch, count, block_bytes):
-    monkeypatch.setattr("indexer.vectors._BLOCK_BYTES", block_bytes)
-    rows = unit_rows(300)
-    stored = write(tmp_path / "v.npy", rows, "float32")
-    queries = truncate(unit_rows(4, seed=2), 5)
-    found = stored.nearest(queries, 5, count)
-    expected = np.argsort(-(queries @ truncate(rows, 5).T), axis=1)[:, :count]
-    assert found.shape == expected.shape
-    for ours, theirs in zip(found, expected, strict=True):
-        assert set(ours) == set(theirs)
+def test_rank_takes_one_list_of_candidates_for_all_queries():
+    vectors, queries = stored(unit_rows(50), "float16"), unit_rows(3, seed=1)
+    shared = np.arange(10, 30)[None]
+    expected = vectors.rank(queries, np.repeat(shared, 3, axis=0), 12, 5)
+    for ours, theirs in zip(vectors.rank(queries, shared, 12, 5, threads=2), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
-def test_prefix_norms(tmp_path):
+@pytest.mark.parametrize("storage", STORAGES)
+@given(
+    dims=st.integers(1, 12),
+    keep=st.sampled_from([1, 5, 299, 300, 500]),
+    queries=st.sampled_from([1, 2, 9]),
+    seed=st.integers(0, 99),
+)
+def test_nearest_is_ranking_all_rows(storage, dims, keep, queries, seed):
+    rng = np.random.default_rng(seed)
+    vectors = stored(unit_rows(100)[rng.integers(0, 100, 300)], storage)
+    prefixes = truncate(unit_rows(queries, seed=seed), dims)
+    scores, rows = vectors.nearest(prefixes, dims, keep, threads=2)
+    expected_scores, expected_rows = vectors.rank(prefixes, np.arange(300)[None], dims, keep)
+    np.testing.assert_array_equal(scores, expected_scores)
+    np.testing.assert_array_equal(rows, expected_rows)
+
+
+def test_nearest_of_an_empty_index():
+    scores, rows = stored(unit_rows(0), "float16").nearest(unit_rows(2), 12, 3)
+    assert (rows == -1).all()
+    assert (scores == -np.inf).all()
+
+
+@given(st.integers(1, 12))
+def test_blocks_and_prefixes_are_unit_and_whole(dims):
+    rows = unit_rows(50)
+    vectors = stored(rows, "float32")
+    together = np.concatenate([block for _, block in vectors.blocks(dims)])
+    np.testing.assert_array_equal(together, truncate(rows, dims))
+    np.testing.assert_array_equal(vectors.prefixes(np.array([3, 1]), dims), truncate(rows, dims)[[3, 1]])
+
+
+def test_prefix_norms():
     rows = unit_rows(20)
-    stored = write(tmp_path / "v.npy", rows, "float32")
-    norms = np.concatenate(list(stored.prefix_norms(5)))
+    norms = np.concatenate(list(stored(rows, "float32").prefix_norms(5)))
     np.testing.assert_allclose(norms, np.linalg.norm(rows[:, :5], axis=1), atol=1e-6)
-
-
-@given(arrays(np.float32, (3, 8), elements=st.sampled_from([0.0, 0.5, 1.0, -np.inf])), st.permutations(range(8)))
-def test_order_by_score_sorts_scores_with_their_rows_and_ties_by_row(scores, rows):
-    rows = np.tile(np.array(rows, dtype=np.int64), (3, 1))
-    before = scores.copy(), rows.copy()
-    sorted_scores, sorted_rows = order_by_score(scores, rows)
-    for i in range(3):
-        pairs = sorted(zip(-scores[i], rows[i], strict=True))
-        assert [(-s, r) for s, r in zip(sorted_scores[i], sorted_rows[i], strict=True)] == pairs
-    np.testing.assert_array_equal(scores, before[0])
-    np.testing.assert_array_equal(rows, before[1])
