@@ -9,8 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from indexer.corpus import CorpusRow, Document, Place
 from indexer.errors import BundleCorruptError
+from indexer.filters import Field, FieldIndex, Filter, filterable_fields, matching_rows, parse_field, write_field_index
 
 FILE_NAME = "documents.sqlite"
 _MOST_VARIABLES = 500
@@ -78,13 +82,7 @@ class DocumentWriter:
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Return those of ``ids`` that are already in."""
-        found: set[str] = set()
-        for start in range(0, len(ids), _MOST_VARIABLES):
-            part = ids[start : start + _MOST_VARIABLES]
-            marks = ",".join("?" * len(part))
-            query = f"SELECT id FROM documents WHERE id IN ({marks})"  # noqa: S608 - only question marks are put in
-            found.update(row[0] for row in self._connection.execute(query, part))
-        return found
+        return {row[0] for row in _look_up(self._connection, "SELECT id FROM documents WHERE id", ids)}
 
     def commit(self, documents: Sequence[Document], rejected: Iterable[CorpusRow], place: Place) -> None:
         """Add documents after those that are in, and the rejected rows, and move the place, all or nothing."""
@@ -98,9 +96,21 @@ class DocumentWriter:
             )
             self._connection.execute("UPDATE progress SET file = ?, row = ?", (place.file, place.row))
 
-    def finish(self) -> None:
-        """Mark the corpus as read to its end and fold everything into the one file."""
-        self._connection.execute("UPDATE progress SET complete = 1")
+    def finish(self, filterable: Iterable[str] = ()) -> None:
+        """Index the fields to filter by, mark the corpus as read to its end, and fold everything into the one file.
+
+        Args:
+            filterable: names of fields as filters have them; what is not among them can be filtered by, but slowly.
+
+        Raises:
+            InvalidOptionError: a name that is none.
+        """
+        fields = [parse_field(name, "filterable") for name in filterable]
+        self._connection.execute("BEGIN")
+        with self._connection:
+            if fields:
+                write_field_index(self._connection, fields)
+            self._connection.execute("UPDATE progress SET complete = 1")
         self._connection.execute("PRAGMA journal_mode=DELETE")
 
     def rejected(self) -> Iterator[Rejected]:
@@ -119,6 +129,7 @@ class Documents:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._facts: tuple[dict[Field, int], int] | None = None
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -137,19 +148,48 @@ class Documents:
         found: dict[int, StoredDocument] = {}
         wanted = list(dict.fromkeys(int(row) for row in rows))
         try:
-            for start in range(0, len(wanted), _MOST_VARIABLES):
-                part = wanted[start : start + _MOST_VARIABLES]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT row, id, payload FROM documents WHERE row IN ({marks})"  # noqa: S608 - as above
-                for row, identifier, payload in self._connection().execute(query, part):
-                    found[row] = StoredDocument(identifier, json.loads(payload))
+            query = "SELECT row, id, payload FROM documents WHERE row"
+            for row, identifier, payload in _look_up(self._connection(), query, wanted):
+                found[row] = StoredDocument(identifier, json.loads(payload))
             return [found[int(row)] for row in rows]
         except (sqlite3.DatabaseError, ValueError, KeyError) as error:
             raise BundleCorruptError(f"{self._path}: cannot read documents {wanted[:5]}…: {error!r}") from error
 
+    @property
+    def filterable(self) -> list[str]:
+        """The names of the fields that were declared to be filtered by."""
+        return [str(field) for field in self._fields_and_rows(self._connection())[0]]
+
+    def matching(self, condition: Filter) -> npt.NDArray[np.int64]:
+        """Return the rows a filter finds, ascending.
+
+        Declared fields are looked up in their index; rows that it leaves undecided are read.
+
+        Raises:
+            BundleCorruptError: the file cannot be read.
+        """
+        try:
+            connection = self._connection()
+            fields, rows = self._fields_and_rows(connection)
+            return matching_rows(condition, FieldIndex(connection, fields, rows))
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise BundleCorruptError(f"{self._path}: cannot filter documents: {error!r}") from error
+
+    def row_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the rows of those of ``ids`` that are there."""
+        known = [one for one in ids if _is_unicode(one)]  # no document has another id, and SQLite takes none
+        return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
+
     def ids(self) -> list[str]:
         """Return all ids by row."""
         return [row[0] for row in self._connection().execute("SELECT id FROM documents ORDER BY row")]
+
+    def _fields_and_rows(self, connection: sqlite3.Connection) -> tuple[dict[Field, int], int]:
+        """Read once what the file says of itself."""
+        if self._facts is None:
+            rows = connection.execute("SELECT coalesce(max(row) + 1, 0) FROM documents").fetchone()[0]
+            self._facts = filterable_fields(connection), rows
+        return self._facts
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -161,6 +201,21 @@ class Documents:
                 self._open.append(connection)
             self._local.connection = connection
         return connection
+
+
+def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[str] | Sequence[int]) -> Iterator[Any]:
+    """Run a query that ends in a column for the values that the column may have, some of them at a time."""
+    for start in range(0, len(values), _MOST_VARIABLES):
+        part = values[start : start + _MOST_VARIABLES]
+        yield from connection.execute(f"{query} IN ({','.join('?' * len(part))})", part)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _dump(payload: dict[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import sqlite3
 import threading
 from contextlib import closing
 
@@ -6,6 +7,7 @@ import pytest
 from indexer.corpus import CorpusRow, Document, Place
 from indexer.documents import Documents, DocumentWriter, StoredDocument
 from indexer.errors import BundleCorruptError
+from indexer.filters import parse_filter
 
 
 @pytest.fixture
@@ -29,6 +31,22 @@ def test_ids_go_by_row(path):
     documents = Documents(path)
     assert documents.ids() == [str(i) for i in range(1500)]
     documents.close()
+
+
+def test_rows_are_found_by_id_and_ids_that_are_not_there_left_out(path):
+    with closing(Documents(path)) as documents:
+        assert documents.row_of(["7", "1500", "0", "7", "", "\ud800"]) == {"7": 7, "0": 0}
+        assert documents.row_of([]) == {}
+        assert documents.row_of([str(i) for i in range(3000)]) == {str(i): i for i in range(1500)}
+
+
+def test_without_declared_fields_the_file_is_what_it_was_before_there_were_any(path):
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == {"documents", "rejected", "progress"}
+    with closing(Documents(path)) as documents:
+        assert documents.filterable == []
+        assert documents.matching(parse_filter({"n": {"$lt": 3}})).tolist() == [0, 1, 2]
 
 
 def test_a_row_that_is_not_there_and_files_that_are_none(path, tmp_path):
