@@ -1,9 +1,9 @@
-"""Run all benchmarks, or those named: ``python -m benchmarks [quality] [large_build] [kill_build]``."""
+"""Run all benchmarks, or those named: ``python -m benchmarks [quality] [kill_build] [large_build] [retrieval]``."""
 
 import importlib
 import sys
 
-NAMES = ("quality", "kill_build", "large_build")
+NAMES = ("quality", "kill_build", "large_build", "retrieval")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

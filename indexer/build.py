@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,22 +14,27 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from indexer.calibration import CalibrationOptions, Target, calibrate, calibrated
+from indexer.calibration.queries import SampledQueries
+from indexer.calibration.structure import AUTO, choose_structure, default_structure
 from indexer.corpus import Corpus, CorpusRow, Document
+from indexer.derive import REJECTED, DeriveOptions, Report, derive
+from indexer.distinct import DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
-from indexer.documents import DocumentWriter
+from indexer.documents import Documents, DocumentWriter
 from indexer.errors import BuildError, BundleError
+from indexer.filters import parse_field
 from indexer.generations import BUILD_MARK, Generations
 from indexer.manifest import FILE_NAME as MANIFEST
-from indexer.manifest import CorpusFacts, Manifest, ModelFacts, ShortlistFacts, file_facts, library_versions
-from indexer.shortlist import shortlist_options, shortlist_type
+from indexer.manifest import CorpusFacts, Manifest, ModelFacts, ShortlistFacts, TargetFacts
+from indexer.opened import OpenedGeneration
+from indexer.shortlist import require_available, shortlist_options
 from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import Storage, StoredVectors, VectorWriter
 from models.encoders import Encoder
 from models.errors import InvalidOptionError
-from models.nesting import Vectors
+from models.nesting import Nesting, Vectors
 
-PREFIX_NORMS = "prefix_norms.f32"
-REJECTED = "rejected.jsonl"
 OnError = Literal["skip", "fail"]
 
 
@@ -37,18 +43,25 @@ class BuildOptions:
     """Everything that decides a generation besides corpus and model.
 
     Attributes:
-        dims: the shortlist's size Ds; :attr:`Nesting.shortlist_size` where None.
-        shortlist: name of the structure; ``shortlist_values`` its build options.
+        dims: the shortlist's size Ds; where None :attr:`Nesting.shortlist_size`, or chosen for the target.
+        shortlist: name of the structure, or ``auto``: chosen by the number of rows, or for the target.
+        shortlist_values: build options of a structure that is named.
+        target: what the index is to reach; only with ``auto``.
+        calibration: how its plans are measured at the end; not at all where None.
         vectors: how full vectors are stored.
+        filterable: payload fields that filters find at once; by others they can be found too, but slowly.
         on_error: ``skip`` broken rows and list them, or ``fail`` at the first.
         batch_size: rows encoded and committed together.
         keep: whole generations left after publishing, this one counted.
     """
 
     dims: int | None = None
-    shortlist: str = "hnsw"
+    shortlist: str = AUTO
     shortlist_values: dict[str, Any] = field(default_factory=dict)
+    target: Target | None = None
+    calibration: CalibrationOptions | None = field(default_factory=CalibrationOptions)
     vectors: Storage = "float16"
+    filterable: tuple[str, ...] = ()
     on_error: OnError = "skip"
     batch_size: int = 4096
     keep: int = 2
@@ -60,6 +73,33 @@ class BuildOptions:
         for name, allowed in (("on_error", get_args(OnError)), ("vectors", get_args(Storage))):
             if getattr(self, name) not in allowed:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
+        for field_name in self.filterable:
+            parse_field(field_name, "filterable")
+        if self.target and self.shortlist != AUTO:
+            raise InvalidOptionError(
+                "shortlist", f"shortlist {self.shortlist!r} together with a target: a target chooses it; leave it out"
+            )
+        if self.shortlist_values and self.shortlist == AUTO:
+            raise InvalidOptionError(
+                "shortlist",
+                f"options {', '.join(self.shortlist_values)} without a shortlist: name the structure, such as hnsw",
+            )
+
+    def structure(self, nesting: Nesting) -> tuple[int | None, dict[str, Any]]:
+        """Return the size and all build options of the structure; None and none where it is to be chosen.
+
+        Raises:
+            InvalidOptionError: they do not fit the model, or this machine cannot run the structure.
+        """
+        if self.dims is not None and not 1 <= self.dims <= nesting.dimension:
+            raise InvalidOptionError(
+                "dims", f"dims {self.dims}: the model has {nesting.dimension} dimensions; give 1 to that"
+            )
+        if self.shortlist == AUTO:
+            return self.dims, {}
+        require_available(self.shortlist)
+        values = shortlist_options(self.shortlist, self.shortlist_values).model_dump()
+        return self.dims or nesting.shortlist_size, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +112,7 @@ class BuildResult:
         resumed_rows: of those, how many an earlier, interrupted run had already encoded.
         rejected: rows turned away, listed in ``report``.
         pruned: older generations deleted.
+        missed: what of the target was not reached, in words.
     """
 
     generation: str
@@ -81,11 +122,7 @@ class BuildResult:
     rejected: int
     report: Path
     pruned: list[str]
-
-
-Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``encode`` with rows and rejected; ``shortlist`` with rows and total; ``checksums``;
-``publish`` with generation."""
+    missed: tuple[str, ...] = ()
 
 
 def build_index(
@@ -117,14 +154,10 @@ def build_index(
         InvalidOptionError, DataError: options or corpus cannot be used.
     """
     options = options or BuildOptions()
-    dims = encoder.nesting.shortlist_size if options.dims is None else options.dims
-    if not 1 <= dims <= encoder.dimension:
-        raise InvalidOptionError("dims", f"dims {dims}: the model has {encoder.dimension} dimensions; give 1 to that")
-    structure = shortlist_options(options.shortlist, options.shortlist_values)
+    dims, values = options.structure(encoder.nesting)
     generations = Generations(out)
     with generations.locked():
-        build = _Build(corpus, encoder, options, dims, structure.model_dump(), generations, report)
-        return build.run(resume)
+        return _Build(corpus, encoder, options, dims, values, generations, report).run(resume)
 
 
 class _Build:
@@ -133,7 +166,7 @@ class _Build:
         corpus: Corpus,
         encoder: Encoder,
         options: BuildOptions,
-        dims: int,
+        dims: int | None,
         structure: dict[str, Any],
         generations: Generations,
         report: Report,
@@ -153,10 +186,21 @@ class _Build:
                 _write_rejected(folder / REJECTED, documents)
                 rows, rejected = documents.count, documents.rejected_count
             manifest = self._finish(folder, rows, rejected)
+        if self.options.calibration and manifest.calibration is None:
+            manifest = self._calibrate(folder, self.options.calibration)
         self.report("publish", {"generation": name})
         self.generations.publish(name)
         pruned = self.generations.prune(self.options.keep)
-        return BuildResult(name, folder, manifest.rows, resumed, manifest.corpus.rejected, folder / REJECTED, pruned)
+        return BuildResult(
+            generation=name,
+            path=folder,
+            rows=manifest.rows,
+            resumed_rows=resumed,
+            rejected=manifest.corpus.rejected,
+            report=folder / REJECTED,
+            pruned=pruned,
+            missed=manifest.target.missed if manifest.target else (),
+        )
 
     def _generation(self, resume: bool) -> str:
         """Return the generation to go on with, or a new one, marked with what it is built from."""
@@ -166,6 +210,7 @@ class _Build:
             "model_hash": self.encoder.content_hash,
             "dims": self.dims,
             "shortlist": [self.options.shortlist, self.structure],
+            "target": asdict(self.options.target) if self.options.target else None,
             "vectors": self.options.vectors,
         }
         unfinished = self.generations.in_progress()
@@ -217,7 +262,7 @@ class _Build:
                         f"line {first_row.line}: {first_row.reason}. "
                         "Name the fields by --id-field, --text-field, --title-field"
                     )
-                documents.finish()
+                documents.finish(self.options.filterable)
             vectors.finish(documents.count)
 
     def _encode_batch(
@@ -248,34 +293,36 @@ class _Build:
         return good, vectors[finite], rejected
 
     def _finish(self, folder: Path, rows: int, rejected: int) -> Manifest:
-        """Build what is derived from the vectors, and the manifest last."""
-        stored = StoredVectors(folder / VECTORS, rows, self.encoder.dimension)
-        _write_prefix_norms(folder / PREFIX_NORMS, stored, self.dims)
-        structure = shortlist_type(self.options.shortlist)
-        options = structure.options_type(**self.structure)
-        shortlist = structure.build(self._reported(stored.blocks(self.dims), rows), self.dims, options)
-        shortlist.save(folder / structure.file_name)
-        self.report("checksums", {})
-        names = (structure.file_name, VECTORS, PREFIX_NORMS, DOCUMENTS, REJECTED)
-        manifest = Manifest(
-            created=datetime.now(UTC),
-            model=ModelFacts.of(self.encoder),
-            dimension=self.encoder.dimension,
-            rows=rows,
-            vectors=self.options.vectors,
-            shortlist=ShortlistFacts(kind=self.options.shortlist, dims=self.dims, options=self.structure),
-            corpus=CorpusFacts(files=self.corpus.fingerprint(), rejected=rejected),
-            versions=library_versions(),
-            files={name: file_facts(folder / name) for name in names},
+        fields = self.corpus.fields
+        texts = (fields.title, fields.text)
+        auto = self.options.shortlist == AUTO
+        return derive(
+            folder,
+            rows,
+            ModelFacts.of(self.encoder),
+            CorpusFacts(files=self.corpus.fingerprint(), rejected=rejected, text_fields=texts),
+            DeriveOptions(
+                self.dims or self.encoder.dimension, self.options.shortlist, self.structure, self.options.vectors
+            ),
+            self.report,
+            partial(self._choose, folder, texts) if auto else None,
         )
+
+    def _choose(
+        self, folder: Path, texts: Sequence[str], vectors: StoredVectors, distinct: DistinctRows
+    ) -> tuple[ShortlistFacts, TargetFacts | None]:
+        nesting, target = self.encoder.nesting, self.options.target
+        if target is None:
+            return default_structure(len(vectors), nesting, self.dims), None
+        with closing(Documents(folder / DOCUMENTS)) as documents:
+            sampled = SampledQueries(vectors, distinct, documents, texts, self.encoder, seed=0)
+            return choose_structure(vectors, distinct, sampled, nesting, self.dims, target, self.report)
+
+    def _calibrate(self, folder: Path, options: CalibrationOptions) -> Manifest:
+        with closing(OpenedGeneration(folder)) as opened:
+            manifest = calibrated(opened, calibrate(opened, self.encoder, None, options, self.report))
         manifest.write(folder)
         return manifest
-
-    def _reported(self, blocks: Iterator[tuple[int, Vectors]], rows: int) -> Iterator[tuple[int, Vectors]]:
-        self.report("shortlist", {"rows": 0, "total": rows})
-        for start, prefixes in blocks:
-            yield start, prefixes
-            self.report("shortlist", {"rows": start + len(prefixes), "total": rows})
 
 
 def _whole(folder: Path) -> Manifest | None:
@@ -311,10 +358,3 @@ def _write_rejected(path: Path, documents: DocumentWriter) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in documents.rejected():
             file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
-
-
-def _write_prefix_norms(path: Path, stored: StoredVectors, dims: int) -> None:
-    """Write |x[:Ds]| of each unit row: how much of a row the shortlist sees, which a bound on its full score needs."""
-    with path.open("wb") as file:
-        for norms in stored.prefix_norms(dims):
-            file.write(norms.astype("<f4").tobytes())

@@ -120,7 +120,7 @@ def evaluate_index(
         effort: of the structure.
     """
     vectors = index.encoder.encode_queries(list(judged.queries.values()))
-    ids = index.documents.ids()
+    ids = index.view.ids()
     own = index.manifest.shortlist.dims
     plans = [SearchOptions(DEPTH, size, None, None, size) for size in sorted(set(sizes))]
     for size in sorted({own, *(size for size in sizes if size < index.dimension)}):
@@ -138,7 +138,9 @@ def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: 
         started = time.perf_counter()
         scores, rows = index.rank(vector[None], plan)
         seconds.append(time.perf_counter() - started)
-        run[identifier] = {ids[row]: float(score) for score, row in zip(scores[0], rows[0], strict=True)}
+        run[identifier] = {
+            ids[row]: score for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True) if row >= 0
+        }
     evaluator = pytrec_eval.RelevanceEvaluator(
         judged.judgements, {"ndcg_cut.10", "map_cut.10", "recall.10,100", "recip_rank"}
     )

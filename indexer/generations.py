@@ -1,15 +1,16 @@
-"""The directory of an index: numbered generations, one of them published."""
+"""The directory of an index: numbered generations, one of them published, and one journal of updates for all."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import BundleBusyError, BundleError, BundleNotFoundError
+from indexer.files import fsync
+from indexer.journal import Journal
 from indexer.manifest import FILE_NAME as MANIFEST
 from indexer.manifest import Manifest
 
@@ -65,27 +66,52 @@ class Generations:
         return next((name for name in reversed(self._names()) if (self.path(name) / BUILD_MARK).exists()), None)
 
     def start(self) -> str:
-        """Make the folder of a new generation."""
-        name = f"{max(map(int, self._names()), default=0) + 1:06d}"
+        """Make the folder of a new generation, which will see the updates from now on."""
+        name = self._next_name()
+        with self._journal() as journal:
+            journal.start(name)
         self.path(name).mkdir(parents=True)
+        return name
+
+    def start_aside(self) -> Path:
+        """Make the folder of a new generation that does without what an interrupted run left."""
+        folder = self._folder / "aside"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def adopt(self, folder: Path, updates: int) -> str:
+        """Give a whole generation that was made aside its name.
+
+        Args:
+            folder: from :meth:`start_aside`.
+            updates: the number of the last update that is in it.
+        """
+        name = self._next_name()
+        _sync_folder(folder)
+        with self._journal() as journal:
+            journal.start(name, updates)
+        folder.rename(self.path(name))
+        fsync(self._folder)
         return name
 
     def publish(self, name: str) -> None:
         """Make a whole generation the published one: everything in it reaches the disk before its name does."""
         folder = self.path(name)
-        for path in folder.iterdir():
-            _fsync(path)
-        for path in (folder, self._folder, self.root):
-            _fsync(path)
+        _sync_folder(folder)
+        for path in (self._folder, self.root):
+            fsync(path)
         partial = self.root / "CURRENT.partial"
         partial.write_text(name + "\n", encoding="ascii")
-        _fsync(partial)
+        fsync(partial)
         partial.replace(self._current)
-        _fsync(self.root)
+        fsync(self.root)
         (folder / BUILD_MARK).unlink(missing_ok=True)
 
     def rollback(self, to: str | None = None) -> tuple[str, str]:
         """Publish an earlier generation: the one before the published, or the one named.
+
+        Updates are not taken back: the generation shows its own documents with all updates since it was made.
 
         Returns:
             The names of the generation that was and of the one that is now published.
@@ -126,12 +152,18 @@ class Generations:
         shutil.rmtree(self.path(name))
 
     def prune(self, keep: int) -> list[str]:
-        """Delete the oldest whole generations, so that ``keep`` remain, the published one always among them."""
+        """Delete the oldest whole generations, so that ``keep`` remain, the published one always among them.
+
+        Updates that every generation left has in it are forgotten.
+        """
         published = self.published()
         old = [name for name in self.complete() if name != published and int(name) < int(published or 0)]
         gone = old[: max(0, len(old) - (keep - 1))]
         for name in gone:
             self.discard(name)
+        names = self._names()
+        with self._journal() as journal:
+            journal.prune(min(map(journal.start_of, names), default=0), names)
         return gone
 
     @contextlib.contextmanager
@@ -149,15 +181,23 @@ class Generations:
                 raise BundleBusyError(f"another process is changing {self.root}: wait until it is done") from None
             yield
 
+    @contextlib.contextmanager
+    def _journal(self) -> Iterator[Journal]:
+        journal = Journal(self.root)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+    def _next_name(self) -> str:
+        return f"{max(map(int, self._names()), default=0) + 1:06d}"
+
     def _names(self) -> list[str]:
         if not self._folder.is_dir():
             return []
         return sorted((path.name for path in self._folder.iterdir() if path.name.isdecimal()), key=int)
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_folder(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        fsync(path)

@@ -12,12 +12,14 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from indexer.errors import BundleCorruptError, BundleFormatError
+from indexer.files import fsync
+from indexer.plan import SCAN, FunnelStage
 from indexer.vectors import Storage
 from models.encoders import Encoder, Prompts
 from models.nesting import Nesting
 
 FILE_NAME = "manifest.json"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
 class _Part(BaseModel):
@@ -66,10 +68,95 @@ class ShortlistFacts(_Part):
 
 
 class CorpusFacts(_Part):
-    """Where the documents came from."""
+    """Where the documents came from, and in which fields of them their title and text are."""
 
     files: list[dict[str, Any]]
     rejected: int
+    text_fields: tuple[str, ...] = ("title", "text")
+
+
+class CalibratedPlan(_Part):
+    """A way to search, measured.
+
+    Attributes:
+        k, structure, dims, candidates, effort, stages: as in :class:`indexer.plan.Plan`.
+        recall: recall@k against exact search at D, the mean over the queries of the hardest kind.
+        recall_low: a lower bound on the mean recall of further queries, for each kind of queries.
+        milliseconds: median time of one query on one thread, without encoding it.
+        gap: of the stop rule, taken from the k-th candidate; all candidates are read where None.
+    """
+
+    k: int
+    structure: str
+    dims: int
+    candidates: int
+    effort: int | None
+    stages: tuple[FunnelStage, ...]
+    recall: float
+    recall_low: float
+    milliseconds: float
+    gap: float | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether it looks at every row at the full size, so that its recall needs no measuring."""
+        return self.structure == SCAN and self.dims == self.stages[-1].dims
+
+
+class CalibrationFacts(_Part):
+    """What calibration measured.
+
+    Attributes:
+        created: when.
+        queries: ``given``, or ``sampled`` from the corpus.
+        kinds: how many queries the bounds come from, by kind.
+        confidence: the probability with which a plan chosen by its bound holds it.
+        cores: of the machine.
+        seconds: it took.
+        plans: for each k those that no other beats in both bound and time, the fastest first.
+    """
+
+    created: datetime
+    queries: Literal["given", "sampled"]
+    kinds: dict[str, int]
+    confidence: float
+    cores: int
+    seconds: float
+    plans: tuple[CalibratedPlan, ...]
+
+
+class ConsideredFacts(_Part):
+    """A structure that a build with a target considered, tried on a sample.
+
+    Attributes:
+        kind, dims, options: as in :class:`ShortlistFacts`.
+        memory: bytes predicted for the whole index.
+        recall: recall@10 of its best plan on the sample within the target's time.
+        milliseconds: predicted for the plan that would be taken; None where none holds the target's recall.
+    """
+
+    kind: str
+    dims: int
+    options: dict[str, Any]
+    memory: int
+    recall: float
+    milliseconds: float | None
+
+
+class TargetFacts(_Part):
+    """What a build was to reach.
+
+    Attributes:
+        recall, milliseconds, memory: what was asked for; memory in bytes.
+        considered: the structures that were tried, the one taken first.
+        missed: what was not reached, in words; nothing where all was, or it was not calibrated.
+    """
+
+    recall: float | None
+    milliseconds: float | None
+    memory: int | None
+    considered: tuple[ConsideredFacts, ...]
+    missed: tuple[str, ...] = ()
 
 
 class FileFacts(_Part):
@@ -82,7 +169,7 @@ class FileFacts(_Part):
 class Manifest(_Part):
     """One generation of an index; ``manifest.json`` beside its files."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     created: datetime
     model: ModelFacts
     dimension: int
@@ -93,6 +180,13 @@ class Manifest(_Part):
     corpus: CorpusFacts
     versions: dict[str, str]
     files: dict[str, FileFacts]
+    target: TargetFacts | None = None
+    calibration: CalibrationFacts | None = None
+
+    @property
+    def plans(self) -> tuple[CalibratedPlan, ...]:
+        """The calibrated plans; none where the generation was not calibrated."""
+        return self.calibration.plans if self.calibration else ()
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -128,10 +222,12 @@ class Manifest(_Part):
         return manifest
 
     def write(self, directory: Path) -> None:
-        """Write ``manifest.json``, whole or not at all."""
+        """Write ``manifest.json``, or replace it, whole or not at all."""
         partial = directory / (FILE_NAME + ".partial")
         partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        fsync(partial)
         partial.replace(directory / FILE_NAME)
+        fsync(directory)
 
     def differing_files(self, directory: Path) -> list[str]:
         """Return the names of files whose sha256 is not what it was."""

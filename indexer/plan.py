@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
+from indexer.filters import Filter
+from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
 
 DEFAULT_CANDIDATES = 200
@@ -11,6 +15,18 @@ DEFAULT_CANDIDATES = 200
 
 SCAN = "scan"
 """The structure of a plan that looks at every row's prefix."""
+
+
+class FunnelStage(NamedTuple):
+    """One rerank: candidates are ranked by the first ``dims`` dimensions, and the best ``keep`` go on.
+
+    Attributes:
+        dims: prefix size.
+        keep: candidates that are left.
+    """
+
+    dims: int
+    keep: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,13 @@ class SearchOptions:
             at every row; given as Dr it asks for a single exact search.
         candidates: the shortlist's length K; the larger of 200 and 2k where None.
         effort: how hard the structure looks (HNSW: efSearch); its default where None.
-        rerank_dims: the size Dr the candidates are ranked by; the full D where None.
+        rerank_dims: the size Dr the candidates are ranked by at last; the full D where None.
+        stages: reranks between the shortlist and the last one (funnel retrieval, section 4.3.1): sizes grow from Ds to
+            Dr, lengths fall from K to k.
+        recall: the recall@k wanted; the cheapest calibrated plan that holds it is taken.
+        milliseconds: the time a query may take; the calibrated plan of the best recall within it is taken.
+        filter: only documents that match are found.
+        stop: which candidates the first rerank reads; all where None.
     """
 
     k: int = 10
@@ -31,6 +53,34 @@ class SearchOptions:
     candidates: int | None = None
     effort: int | None = None
     rerank_dims: int | None = None
+    stages: tuple[FunnelStage, ...] = ()
+    recall: float | None = None
+    milliseconds: float | None = None
+    filter: Filter | None = None
+    stop: StopRule | None = None
+
+    @property
+    def by_hand(self) -> list[str]:
+        """Names of the options given that describe a plan."""
+        names = ("dims", "candidates", "effort", "rerank_dims", "stages", "stop")
+        return [name for name in names if getattr(self, name) not in (None, ())]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What calibration measured of a plan.
+
+    Attributes:
+        recall: recall@k against exact search, the mean over the calibration's queries.
+        recall_low: a lower bound on the recall of further queries of their kind; see the calibration's confidence.
+        milliseconds: median time of one query on one thread, without encoding it.
+        met: whether this is what was asked for; where it is not, no calibrated plan is, and this one comes closest.
+    """
+
+    recall: float
+    recall_low: float
+    milliseconds: float
+    met: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +88,26 @@ class Plan:
     """Search options, checked against an index, with every default filled in.
 
     Attributes:
-        k, dims, candidates, effort, rerank_dims: as in :class:`SearchOptions`; ``k`` and ``candidates`` are at most N.
+        k, dims, candidates, effort: as in :class:`SearchOptions`; ``k`` and ``candidates`` are at most N.
+        stages: the reranks, at least one; the last has the size Dr and keeps k.
         structure: what finds the candidates: the index's own, or ``scan``.
+        promise: where the plan was calibrated.
+        stop: which candidates the first rerank reads; all where None.
     """
 
     k: int
     dims: int
     candidates: int
     effort: int | None
-    rerank_dims: int
+    stages: tuple[FunnelStage, ...]
     structure: str
+    promise: Promise | None = None
+    stop: StopRule | None = None
+
+    @property
+    def rerank_dims(self) -> int:
+        """The size Dr the results are ranked by."""
+        return self.stages[-1].dims
 
     @property
     def single(self) -> bool:
@@ -56,7 +116,7 @@ class Plan:
 
 
 def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, own_structure: str) -> Plan:
-    """Check options and fill in the defaults.
+    """Check options that describe a plan, and fill in the defaults.
 
     Args:
         options: what the caller wants.
@@ -84,7 +144,25 @@ def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, 
         )
     if options.effort is not None and options.effort < 1:
         raise InvalidOptionError("effort", f"effort {options.effort}: give at least 1")
+    _check_funnel([FunnelStage(dims, candidates), *options.stages, FunnelStage(rerank, options.k)])
     k, candidates = min(options.k, rows), min(candidates, rows)
+    stages = (*(FunnelStage(dims, min(keep, rows)) for dims, keep in options.stages), FunnelStage(rerank, k))
     exact = options.dims is not None and dims == rerank
     by_structure = dims == own_dims and not exact and candidates < rows
-    return Plan(k, dims, candidates, options.effort, rerank, own_structure if by_structure else SCAN)
+    structure = own_structure if by_structure else SCAN
+    if options.stop and options.stop.gap is None and (dims != own_dims or stages[0].dims != dimension):
+        raise InvalidOptionError(
+            "stop",
+            f"a certified stop needs the shortlist's own {own_dims} dimensions and a first rerank by all {dimension}; "
+            f"given were {dims} and {stages[0].dims}",
+        )
+    return Plan(k, dims, candidates, options.effort, stages, structure, stop=options.stop)
+
+
+def _check_funnel(stages: list[FunnelStage]) -> None:
+    for before, after in pairwise(stages):
+        if not before.dims <= after.dims or not before.keep >= after.keep:
+            funnel = " → ".join(f"{dims}:{keep}" for dims, keep in stages)
+            raise InvalidOptionError(
+                "stages", f"stages {funnel} (dimensions:candidates): dimensions must not fall and candidates not grow"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from indexer.plan import Plan
@@ -22,6 +22,8 @@ class Stage:
         dims: size looked at; None where it does not apply.
         candidates_in, candidates_out: rows a query before and after.
         structure: what found them.
+        read: candidates read a query, the mean, where a stop rule left some out.
+        certified: share of the queries whose answer is proved to be that of reading all of them.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Stage:
     candidates_in: int | None = None
     candidates_out: int | None = None
     structure: str | None = None
+    read: float | None = None
+    certified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,7 @@ class StageClock:
         value = step()
         self.stages.append(Stage(name, (time.perf_counter() - started) * 1e3, **facts))
         return value
+
+    def add(self, **facts: Any) -> None:
+        """Add to the last stage what its step has found out."""
+        self.stages[-1] = replace(self.stages[-1], **facts)

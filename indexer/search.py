@@ -1,9 +1,10 @@
-"""An opened index, and searching it: shortlist at Ds, exact rerank at Dr."""
+"""An opened index: searching it by text or vector, and changing its documents."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,64 +12,80 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from indexer.documents import FILE_NAME as DOCUMENTS
-from indexer.documents import Documents
-from indexer.errors import BundleCorruptError, ModelMismatchError
+from indexer.calibration import choose_plan
+from indexer.corpus import Document
+from indexer.errors import BundleError
+from indexer.filters import Filter
+from indexer.filters.fields import check_unicode
 from indexer.generations import Generations
-from indexer.manifest import Manifest
+from indexer.journal import Journal, PrunedError
+from indexer.kernels import Rows
+from indexer.live import LiveGeneration, View
+from indexer.manifest import Manifest, ModelFacts
+from indexer.opened import OpenedGeneration
 from indexer.plan import SCAN, Plan, SearchOptions, make_plan
+from indexer.recorded_model import RecordedModel
 from indexer.results import Hit, SearchResult, StageClock
-from indexer.shortlist import KINDS, Rows, shortlist_type
-from indexer.vectors import FILE_NAME as VECTORS
-from indexer.vectors import StoredVectors, order_by_score
-from models.encoders import Encoder, load_encoder
+from indexer.threads import cores
+from indexer.updates import Updates, Upserted
+from indexer.watch import RecallWatch, WatchOptions
+from models.encoders import Encoder
 from models.errors import InvalidOptionError
 from models.nesting import Vectors, truncate
 
-_TIE_SLACK = 32
-
 
 class Index:
-    """A published generation, open for reading. Any number of threads may search it at once.
+    """A published generation with the updates since. Any number of threads may search and change it at once.
 
-    The encoder is loaded when the first text is searched for; searching by vector needs none.
+    A search sees every update that was acknowledged before it began, by this process or another. The encoder is loaded
+    when the first text is searched for or added; vectors need none.
+
+    Attributes:
+        root: the directory.
+        threads: what a call with many queries may use.
+        watch: estimates the recall of searches.
     """
 
-    def __init__(self, root: Path, generation: str, encoder: Encoder | None, model: str | None, device: str) -> None:
-        self.root, self.generation = root, generation
-        self.path = Generations(root).path(generation)
-        self.manifest = Manifest.read(self.path)
-        self._model, self._device = model, device
-        self._encoder = encoder
-        self._loading = threading.Lock()
-        if encoder is not None:
-            self._check(encoder)
-        facts = self.manifest.shortlist
-        if facts.kind not in KINDS:
-            raise BundleCorruptError(f"{self.path}: unknown shortlist {facts.kind!r}; known are {', '.join(KINDS)}")
-        structure = shortlist_type(facts.kind)
-        self.shortlist = structure.load(self.path / structure.file_name)
-        self.vectors = StoredVectors(self.path / VECTORS, self.manifest.rows, self.manifest.dimension)
-        self.documents = Documents(self.path / DOCUMENTS)
+    def __init__(
+        self, root: Path, encoder: Encoder | None, model: str | None, device: str, threads: int, watch: WatchOptions
+    ) -> None:
+        self.root, self.threads = root, threads
+        self._generations, self._journal = Generations(root), Journal(root)
+        self._lock = threading.Lock()
+        try:
+            self._live = self._open(lambda facts: RecordedModel(root, facts, encoder, model, device))
+        except BaseException:
+            self._journal.close()
+            raise
+        self._updates: Updates | None = None
+        self.watch = RecallWatch(watch, root, self._live.name)
 
     @classmethod
     def open(
-        cls, path: Path | str, *, encoder: Encoder | None = None, model: str | None = None, device: str = "auto"
+        cls,
+        path: Path | str,
+        *,
+        encoder: Encoder | None = None,
+        model: str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        watch: WatchOptions | None = None,
     ) -> Self:
         """Open the published generation of an index.
 
         Args:
             path: the index directory.
-            encoder: for queries; found by the manifest's model name where None.
+            encoder: for queries and new documents; found by the manifest's model name where None.
             model: another place of the same model, where it has moved.
             device: where the encoder runs.
+            threads: what a call with many queries may use; all cores where None. A lone query uses the caller's own.
+            watch: what share of searches is repeated exactly in the background; none where None.
 
         Raises:
             BundleError: nothing is published, the format is another, a file is missing or has the wrong size, or the
                 encoder is not the one the index was built with.
         """
-        root = Path(path)
-        return cls(root, Generations(root).require_published(), encoder, model, device)
+        return cls(Path(path), encoder, model, device, threads or cores(), watch or WatchOptions())
 
     def __enter__(self) -> Self:
         return self
@@ -79,11 +96,30 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close the document file."""
-        self.documents.close()
+        """Close the document file and the journal."""
+        self.watch.close()
+        self.opened.close()
+        self._journal.close()
+        if self._updates is not None:
+            self._updates.close()
 
     def __len__(self) -> int:
-        return self.manifest.rows
+        return len(self.view)
+
+    @property
+    def generation(self) -> str:
+        """The generation's name."""
+        return self._live.name
+
+    @property
+    def opened(self) -> OpenedGeneration:
+        """The generation as it was made."""
+        return self._live.opened
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the generation holds and how it was made."""
+        return self.opened.manifest
 
     @property
     def dimension(self) -> int:
@@ -92,25 +128,40 @@ class Index:
 
     @property
     def encoder(self) -> Encoder:
-        """The query encoder.
+        """The model of the index.
 
         Raises:
             ModelError: the model is not where it was.
             ModelMismatchError: it is not the model of the index.
         """
-        with self._loading:
-            if self._encoder is None:
-                facts = self.manifest.model
-                encoder = load_encoder(
-                    self._model or facts.name,
-                    nesting=facts.nesting,
-                    query_prompt=facts.query_prompt,
-                    document_prompt=facts.document_prompt,
-                    device=self._device,
-                )
-                self._check(encoder)
-                self._encoder = encoder
-            return self._encoder
+        return self._live.model.encoder
+
+    @property
+    def view(self) -> View:
+        """The generation with all updates acknowledged up to now: what a search that begins now sees."""
+        return self._current().view
+
+    def refresh(self) -> None:
+        """Take in the updates that have come. Searches do so themselves, so that they need not wait for it long."""
+        with self._lock:
+            try:
+                self._live.catch_up()
+            except PrunedError:
+                self._swap()
+
+    def reload(self) -> bool:
+        """Go over to the generation that is published now; searches go on meanwhile, each with what it began with.
+
+        Returns:
+            whether it is another than before, or was calibrated anew.
+        """
+        with self._lock:
+            before = self._live
+            name = self._generations.require_published()
+            changed = name != before.name or Manifest.read(before.opened.path) != before.opened.manifest
+            if changed:
+                self._swap()
+            return changed
 
     def search(self, queries: Sequence[str], options: SearchOptions | None = None) -> SearchResult:
         """Search by text.
@@ -118,13 +169,15 @@ class Index:
         Raises:
             InvalidOptionError: an option outside its bounds, or a text that is not valid Unicode.
         """
-        plan = self.plan(options or SearchOptions())
+        options, live = options or SearchOptions(), self._current()
+        view = live.view
+        plan = _plan(options, view)
         for query in queries:
-            _check_unicode(query)
-        encoder = self.encoder  # loaded, the first time, before the clock runs
+            check_unicode(query, "the query", "query")  # JSON can carry a lone surrogate, which no tokenizer takes
+        encoder = live.model.encoder  # loaded, the first time, before the clock runs
         clock = StageClock()
-        vectors = clock.run("encode", lambda: encoder.encode_queries(queries), dims=self.dimension)
-        return self._search(vectors, plan, clock)
+        vectors = clock.run("encode", lambda: encoder.encode_queries(queries), dims=encoder.dimension)
+        return self._search(view, vectors, plan, options.filter, clock)
 
     def search_vectors(self, queries: npt.NDArray[Any], options: SearchOptions | None = None) -> SearchResult:
         """Search by vectors of the model: shape (n, D), any scale.
@@ -132,15 +185,16 @@ class Index:
         Raises:
             InvalidOptionError: wrong shape, NaN or infinity, or an option outside its bounds.
         """
+        options, view = options or SearchOptions(), self.view
         queries = np.asarray(queries, dtype=np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self.dimension:
+        dimension = view.opened.manifest.dimension
+        if queries.ndim != 2 or queries.shape[1] != dimension:
             raise InvalidOptionError(
-                "vector",
-                f"query vectors of shape {queries.shape}: the index has vectors of {self.dimension} dimensions",
+                "vector", f"query vectors of shape {queries.shape}: the index has vectors of {dimension} dimensions"
             )
         if not np.isfinite(queries).all():
             raise InvalidOptionError("vector", "a query vector holds NaN or infinity")
-        return self._search(queries, self.plan(options or SearchOptions()), StageClock())
+        return self._search(view, queries, _plan(options, view), options.filter, StageClock())
 
     def plan(self, options: SearchOptions) -> Plan:
         """Check options and fill in the defaults.
@@ -148,86 +202,93 @@ class Index:
         Raises:
             InvalidOptionError: an option outside its bounds; the message names the bounds.
         """
-        facts = self.manifest.shortlist
-        return make_plan(options, len(self), self.dimension, facts.dims, facts.kind)
+        return _plan(options, self.view)
 
-    def rank(self, queries: Vectors, plan: Plan, clock: StageClock | None = None) -> tuple[Vectors, Rows]:
-        """Find rows without their documents.
+    def rank(
+        self, queries: Vectors, plan: Plan, clock: StageClock | None = None, condition: Filter | None = None
+    ) -> tuple[Vectors, Rows]:
+        """Find rows of :attr:`view` without their documents.
 
         Args:
             queries: shape (n, D).
             plan: from :meth:`plan`.
             clock: takes the stages down.
+            condition: only rows that match are found; all where None.
 
         Returns:
-            scores, float32, and rows, int64, both of shape (n, min(k, N)), best first.
+            scores, float32, and rows, int64, both of shape (n, k), best first; -inf and -1 where there are fewer.
         """
-        clock = clock or StageClock()
-        coarse = truncate(queries, plan.dims)
-        found = clock.run(
-            "shortlist",
-            lambda: self._candidates(coarse, plan),
-            dims=plan.dims,
-            candidates_in=len(self),
-            candidates_out=plan.candidates,
-            structure=plan.structure,
-        )
-        fine = truncate(queries, plan.rerank_dims)
-        scores, rows = clock.run(
-            "rerank",
-            lambda: order_by_score(self.vectors.scores(fine, found, plan.rerank_dims), found),
-            dims=plan.rerank_dims,
-            candidates_in=found.shape[1],
-            candidates_out=plan.k,
-        )
-        return scores[:, : plan.k], rows[:, : plan.k]
+        view, clock = self.view, clock or StageClock()
+        selection = None if condition is None else view.select(condition, clock)
+        return view.rank(queries, plan, selection, clock, self.threads)
 
     def work(self, queries: Vectors, plan: Plan) -> float:
         """Return multiply-adds a query, the mean over ``queries``: prefixes looked at × Ds + K × Dr."""
-        looked_at = float(len(self))
+        view = self.view
+        looked_at = float(len(view))
         if plan.structure != SCAN:
-            looked_at = self.shortlist.work(truncate(queries, plan.dims), plan.candidates, plan.effort)
-        return looked_at * plan.dims + (0 if plan.single else plan.candidates * plan.rerank_dims)
+            coarse = truncate(queries, plan.dims)
+            looked_at = view.opened.shortlist.work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
+        if plan.single:
+            return looked_at * plan.dims
+        taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]
+        return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
 
-    def _candidates(self, coarse: Vectors, plan: Plan) -> Rows:
-        if plan.structure == SCAN:
-            # A single exact search ranks by the same score again: the slack keeps rows that tie at its end in order.
-            count = plan.k + _TIE_SLACK if plan.single else plan.candidates
-            return self.vectors.nearest(coarse, plan.dims, count)
-        rows = self.shortlist.search(coarse, plan.candidates, plan.effort)
-        starved = (rows >= 0).sum(axis=1) < plan.k
-        if starved.any():  # a graph may not reach every row; k results are promised where k exist
-            rows[starved] = self.vectors.nearest(coarse[starved], plan.dims, plan.candidates)
-        return rows
+    def upsert(self, documents: Sequence[Document], vectors: npt.NDArray[Any] | None = None) -> Upserted:
+        """Add documents, or replace those that have their ids; see :meth:`Updates.upsert`."""
+        return self._writer.upsert(documents, vectors)
 
-    def _search(self, queries: Vectors, plan: Plan, clock: StageClock) -> SearchResult:
-        scores, rows = self.rank(queries, plan, clock)
-        documents = clock.run("documents", lambda: self.documents.fetch(rows.ravel().tolist()))
-        width = rows.shape[1]
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete documents and return how many were there; see :meth:`Updates.delete`."""
+        return self._writer.delete(ids)
+
+    @property
+    def _writer(self) -> Updates:
+        with self._lock:
+            if self._updates is None:
+                self._updates = Updates(self.root, self._live.model)
+            return self._updates
+
+    def _current(self) -> LiveGeneration:
+        if self._journal.signal != self._live.seen:
+            self.refresh()
+        return self._live
+
+    def _search(
+        self, view: View, queries: Vectors, plan: Plan, condition: Filter | None, clock: StageClock
+    ) -> SearchResult:
+        selection = None if condition is None else view.select(condition, clock)
+        scores, rows = view.rank(queries, plan, selection, clock, self.threads)
+        self.watch.offer(queries, plan, scores, rows, selection, view)
+        documents = clock.run("documents", lambda: view.fetch(rows[rows >= 0].tolist()))
+        found = iter(documents)
         hits = [
-            [
-                Hit(document.id, float(score), document.payload)
-                for document, score in zip(documents[i * width : (i + 1) * width], scores[i], strict=True)
-            ]
-            for i in range(len(rows))
+            [Hit(document.id, score, document.payload) for score, document in zip(of_query, found, strict=False)]
+            for of_query in (line[line > -np.inf].tolist() for line in scores)
         ]
         return SearchResult(hits, clock.stages, plan)
 
-    def _check(self, encoder: Encoder) -> None:
-        facts = self.manifest.model
-        if encoder.content_hash != facts.content_hash:
-            raise ModelMismatchError(
-                f"{self.root} was built with model {facts.name!r} (content {facts.content_hash[:12]}), the query "
-                f"encoder is {encoder.name!r} (content {encoder.content_hash[:12]}): give the model it was built with "
-                "by --model, or build the index again with this one"
-            )
+    def _open(self, model_of: Callable[[ModelFacts], RecordedModel]) -> LiveGeneration:
+        while True:
+            name = self._generations.require_published()
+            try:
+                return LiveGeneration(self._generations.path(name), self._journal, model_of)
+            except BundleError:
+                # It may have been replaced, and deleted, since its name was read.
+                if self._generations.published() == name:
+                    raise
+
+    def _swap(self) -> None:
+        before, self._live = self._live, self._open(self._live.model.of)
+        if self._updates is not None:
+            self._updates.model = self._live.model
+        # Closed when the last search that uses it has ended.
+        weakref.finalize(before.opened, before.opened.documents.close)
 
 
-def _check_unicode(query: str) -> None:
-    # JSON can carry a lone surrogate, which no tokenizer takes.
-    try:
-        query.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidOptionError(
-            "query", f"the query is not valid Unicode: {error.reason} at character {error.start}"
-        ) from None
+def _plan(options: SearchOptions, view: View) -> Plan:
+    manifest = view.opened.manifest
+    plan = choose_plan(manifest.plans, options, len(view))
+    if plan is not None:
+        return plan
+    return make_plan(options, len(view), manifest.dimension, manifest.shortlist.dims, manifest.shortlist.kind)

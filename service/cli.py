@@ -7,7 +7,7 @@ import sys
 import typer
 
 from models.errors import AdaptiveRetrievalError
-from service.commands import demo, evaluate, index, search, serve, train
+from service.commands import demo, evaluate, index, search, serve, train, updates
 from service.commands.output import fail
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+updates.register(index.app)
 app.add_typer(index.app, name="index")
 app.command("search")(search.search)
 app.command("serve")(serve.serve)

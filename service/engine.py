@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from indexer import Index, SearchOptions
+from indexer.watch import WatchOptions
 from models.errors import AdaptiveRetrievalError
 from service.errors import ServiceError
 from service.settings import Settings
@@ -94,7 +95,9 @@ class Engine:
             self._index.close()
 
     def _open(self) -> Index:
-        index = Index.open(self.settings.index, model=self.settings.model, device=self.settings.device)
+        settings = self.settings
+        watch = WatchOptions(settings.watch_share, settings.watch_budget)
+        index = Index.open(settings.index, model=settings.model, device=settings.device, watch=watch)
         _ = index.encoder  # a model that has moved or changed is told now, not by the first request
         return index
 

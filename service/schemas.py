@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
 from indexer import Index, Plan, SearchOptions, SearchResult, Stage
+from indexer.filters import parse_filter
+from indexer.manifest import CalibrationFacts
+from indexer.plan import FunnelStage, Promise
+from indexer.stopping import StopRule
+from indexer.watch import WatchFacts
 
+MOST_STAGES: Final = 16
 Vector = Annotated[list[float], Field(min_length=1)]
+
+
+class Rerank(BaseModel):
+    """One rerank of a funnel."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dims: StrictInt = Field(ge=1, description="Size the candidates are ranked by.")
+    keep: StrictInt = Field(ge=1, description="How many of them are left.")
 
 
 class SearchRequest(BaseModel):
@@ -35,6 +50,37 @@ class SearchRequest(BaseModel):
     effort: StrictInt | None = Field(
         default=None, ge=1, description="How hard the structure looks (HNSW: efSearch); its default where absent."
     )
+    stages: list[Rerank] | None = Field(
+        default=None,
+        max_length=MOST_STAGES,
+        description="Reranks between the shortlist and the last one: sizes do not fall, candidates do not grow.",
+    )
+    stop: Literal["certified"] | Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Which candidates the first rerank leaves unread: `certified`, those that provably cannot enter "
+        "the answer; a number, those whose coarse score lies more than that under the k-th candidate's. None where "
+        "absent, but a calibrated plan may have a gap of its own.",
+    )
+    recall: StrictFloat | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Recall wanted, against exact search; the fastest calibrated plan that holds it is taken, or the "
+        "closest to it, whose promise is not `met`. Not together with a plan by hand: `dims`, `candidates`, "
+        "`rerank_dims`, `effort`, `stages`, `stop`.",
+    )
+    milliseconds: StrictFloat | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time the search of one query may take, without encoding it, on the machine of the calibration; "
+        "the calibrated plan of the best recall within it is taken.",
+    )
+    filter: dict[str, Any] | None = Field(
+        default=None,
+        description="Only documents that match are found.",
+        examples=[{"lang": {"$in": ["en", "fr"]}, "year": {"$gte": 1990}}],
+    )
     explain: bool = Field(default=False, description="Answer with the stages of the search.")
 
     @model_validator(mode="after")
@@ -52,8 +98,23 @@ class SearchRequest(BaseModel):
 
     @property
     def options(self) -> SearchOptions:
-        """The options for the index."""
-        return SearchOptions(self.k, self.dims, self.candidates, self.effort, self.rerank_dims)
+        """The options for the index.
+
+        Raises:
+            InvalidOptionError: the filter is not one.
+        """
+        return SearchOptions(
+            k=self.k,
+            dims=self.dims,
+            candidates=self.candidates,
+            effort=self.effort,
+            rerank_dims=self.rerank_dims,
+            stages=tuple(FunnelStage(stage.dims, stage.keep) for stage in self.stages or ()),
+            stop=None if self.stop is None else StopRule(None if self.stop == "certified" else self.stop),
+            recall=self.recall,
+            milliseconds=self.milliseconds,
+            filter=None if self.filter is None else parse_filter(self.filter),
+        )
 
 
 class HitOut(BaseModel):
@@ -64,6 +125,25 @@ class HitOut(BaseModel):
     payload: dict[str, Any] = Field(description="The document's fields.")
 
 
+class PromiseOut(BaseModel):
+    """What calibration measured of a plan."""
+
+    recall: float = Field(description="Mean recall over the calibration's queries.")
+    recall_low: float = Field(description="A lower bound on the mean recall of further queries of their kind.")
+    milliseconds: float = Field(description="Median time of one query on one thread, without encoding it.")
+    met: bool = Field(description="Whether this is what was asked for; where not, no calibrated plan is.")
+
+    @classmethod
+    def of(cls, promise: Promise) -> Self:
+        """Take it from a plan's promise."""
+        return cls(
+            recall=promise.recall,
+            recall_low=promise.recall_low,
+            milliseconds=promise.milliseconds,
+            met=promise.met,
+        )
+
+
 class PlanOut(BaseModel):
     """What was done, with every default filled in."""
 
@@ -72,6 +152,9 @@ class PlanOut(BaseModel):
     candidates: int
     rerank_dims: int
     effort: int | None
+    stages: list[Rerank] = Field(description="The reranks in order; the last has the size `rerank_dims` and keeps k.")
+    stop: Literal["certified"] | float | None = Field(description="Which candidates the first rerank leaves unread.")
+    promise: PromiseOut | None = Field(description="Where the plan was calibrated.")
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -82,6 +165,9 @@ class PlanOut(BaseModel):
             candidates=plan.candidates,
             rerank_dims=plan.rerank_dims,
             effort=plan.effort,
+            stages=[Rerank(dims=stage.dims, keep=stage.keep) for stage in plan.stages],
+            stop=plan.stop and ("certified" if plan.stop.gap is None else plan.stop.gap),
+            promise=None if plan.promise is None else PromiseOut.of(plan.promise),
         )
 
 
@@ -94,6 +180,10 @@ class StageOut(BaseModel):
     candidates_in: int | None
     candidates_out: int | None
     structure: str | None
+    read: float | None = Field(description="Candidates read a query, the mean, where a stop rule left some out.")
+    certified: float | None = Field(
+        description="Share of the queries whose answer is proved to be that of reading all candidates."
+    )
 
     @classmethod
     def of(cls, stage: Stage) -> Self:
@@ -105,6 +195,8 @@ class StageOut(BaseModel):
             candidates_in=stage.candidates_in,
             candidates_out=stage.candidates_out,
             structure=stage.structure,
+            read=stage.read,
+            certified=stage.certified,
         )
 
 
@@ -141,6 +233,8 @@ class IndexAnswer(BaseModel):
     vectors: str = Field(description="How full vectors are stored.")
     shortlist: dict[str, Any]
     bytes_on_disk: int
+    calibration: CalibrationFacts | None = Field(description="The calibrated plans; null where there are none.")
+    recall_watch: WatchFacts = Field(description="Recall of live queries of this process, beside what was promised.")
 
     @classmethod
     def of(cls, index: Index) -> Self:
@@ -149,7 +243,7 @@ class IndexAnswer(BaseModel):
         return cls(
             generation=index.generation,
             created=manifest.created.isoformat(),
-            documents=manifest.rows,
+            documents=len(index),
             rejected=manifest.corpus.rejected,
             dimension=manifest.dimension,
             sizes=list(manifest.model.sizes),
@@ -157,8 +251,14 @@ class IndexAnswer(BaseModel):
             model=manifest.model.name,
             model_hash=manifest.model.content_hash,
             vectors=manifest.vectors,
-            shortlist={"dims": manifest.shortlist.dims, **manifest.shortlist.options, **index.shortlist.describe()},
+            shortlist={
+                "dims": manifest.shortlist.dims,
+                **manifest.shortlist.options,
+                **index.opened.shortlist.describe(),
+            },
             bytes_on_disk=sum(facts.size for facts in manifest.files.values()),
+            calibration=manifest.calibration,
+            recall_watch=index.watch.facts(),
         )
 
 

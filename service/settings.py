@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     max_queries: int = Field(default=256, ge=1, description="Most queries in one request.")
     max_query_characters: int = Field(default=20_000, ge=1, description="Longest query text.")
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body.")
+    watch_share: float = Field(
+        default=0.01, ge=0, le=1, description="Share of queries repeated exactly to estimate live recall; 0 for none."
+    )
+    watch_budget: float = Field(
+        default=0.05, gt=0, le=1, description="Share of one core that the repetitions may take."
+    )
     shutdown_seconds: int = Field(default=10, ge=0, description="How long a stopping service waits for open requests.")
     access_log: bool = Field(default=False, description="Log every request; more than halves the throughput.")
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(

@@ -7,15 +7,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from indexer.shortlist.base import Rows, Shortlist, ShortlistOptions
+from indexer.shortlist.cagra import CagraShortlist
 from indexer.shortlist.flat import FlatShortlist
 from indexer.shortlist.hnsw import HnswShortlist
+from indexer.shortlist.ivf import IvfShortlist
+from indexer.shortlist.panorama import PanoramaShortlist
+from indexer.shortlist.symqg import SymqgShortlist
 from models.errors import InvalidOptionError
 
-_KINDS: dict[str, type[Shortlist]] = {kind.kind: kind for kind in (FlatShortlist, HnswShortlist)}
+_STRUCTURES = (FlatShortlist, HnswShortlist, SymqgShortlist, IvfShortlist, PanoramaShortlist, CagraShortlist)
+_KINDS: dict[str, type[Shortlist]] = {kind.kind: kind for kind in _STRUCTURES}
 
 KINDS = tuple(_KINDS)
 
-__all__ = ["KINDS", "Rows", "Shortlist", "ShortlistOptions", "shortlist_options", "shortlist_type"]
+__all__ = ["KINDS", "Rows", "Shortlist", "ShortlistOptions", "require_available", "shortlist_options", "shortlist_type"]
 
 
 def shortlist_type(kind: str) -> type[Shortlist]:
@@ -27,6 +32,20 @@ def shortlist_type(kind: str) -> type[Shortlist]:
     if kind not in _KINDS:
         raise InvalidOptionError("shortlist", f"shortlist {kind!r}: known are {', '.join(KINDS)}")
     return _KINDS[kind]
+
+
+def require_available(kind: str, build: bool = True) -> None:
+    """Check that this machine can run a structure.
+
+    Args:
+        kind: its name.
+        build: whether it is to be built here, or only loaded and searched.
+
+    Raises:
+        InvalidOptionError: there is none of that name, or it cannot run here; the message names what can.
+    """
+    if reason := shortlist_type(kind).unavailable(build):
+        raise InvalidOptionError("shortlist", f"shortlist {kind!r} cannot run here: {reason}")
 
 
 def shortlist_options(kind: str, values: dict[str, Any]) -> ShortlistOptions:

@@ -6,7 +6,7 @@ from typing import Self
 
 import faiss
 
-from indexer.shortlist.base import Blocks, ShortlistOptions
+from indexer.shortlist.base import PrefixSource, ShortlistOptions
 from indexer.shortlist.faiss_file import FaissShortlist
 from models.nesting import Vectors
 
@@ -20,13 +20,20 @@ class FlatShortlist(FaissShortlist):
 
     kind = "flat"
     options_type = FlatOptions
+    index_type = faiss.IndexFlat
+    exact = True
 
     @classmethod
-    def build(cls, blocks: Blocks, dims: int, options: ShortlistOptions) -> Self:
+    def build(cls, prefixes: PrefixSource, options: ShortlistOptions) -> Self:
         """Build from all rows' prefixes."""
-        index = faiss.IndexFlatIP(dims)
-        cls._fill(index, blocks)
+        index = faiss.IndexFlatIP(prefixes.dims)
+        for _, block in prefixes.blocks():
+            index.add(block)
         return cls(index)
+
+    def efforts(self, candidates: int) -> list[int | None]:
+        """There is none to choose."""
+        return [None]
 
     def work(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
         """Every row is looked at."""

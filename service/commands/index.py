@@ -1,29 +1,39 @@
-"""``mrl index build | inspect | verify | rollback``."""
+"""``mrl index build | inspect | verify | rollback``; ``calibrate`` is registered here."""
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast, get_args
 
 import typer
-from rich.progress import TaskID
 
 from indexer import BuildOptions, Corpus, Fields, Generations, build_index
 from indexer.build import OnError
+from indexer.calibration import CalibrationOptions, Target
+from indexer.calibration.structure import AUTO
 from indexer.errors import BundleCorruptError
 from indexer.manifest import Manifest
 from indexer.shortlist import KINDS
 from indexer.vectors import Storage
 from models.encoders import load_encoder
+from models.errors import InvalidOptionError
 from models.nesting import Nesting
-from service.commands.output import ProgressDisplay, human_bytes, note, print_json
+from service.commands.calibrate import calibrate
+from service.commands.inspect import inspect
+from service.commands.output import note, print_json
+from service.commands.progress import BuildProgress as BuildProgress  # for the commands that draw the same steps
 
 app = typer.Typer(
     help="Build an index from a corpus, look at it, check it, go back to an earlier one.", no_args_is_help=True
 )
 
+app.command()(calibrate)
+app.command()(inspect)
+
 _DEFAULTS = BuildOptions()
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 IndexPath = Annotated[Path, typer.Argument(help="The index directory.", show_default=False)]
 
 
@@ -44,12 +54,33 @@ def build(
     dims: Annotated[
         int | None, typer.Option(help="Size of the shortlist's prefix. Default: from the model's sizes.")
     ] = None,
-    shortlist: Annotated[str, typer.Option(help=f"Shortlist structure: {', '.join(KINDS)}.")] = _DEFAULTS.shortlist,
+    shortlist: Annotated[
+        str, typer.Option(help=f"Shortlist structure: {AUTO}, {', '.join(KINDS)}.")
+    ] = _DEFAULTS.shortlist,
     shortlist_option: Annotated[
         list[str] | None,
         typer.Option("--shortlist-option", "-o", help="A build option of the structure, such as links=16; repeatable."),
     ] = None,
-    vectors: Annotated[str, typer.Option(help="How full vectors are stored: float16 or float32.")] = _DEFAULTS.vectors,
+    recall: Annotated[
+        float | None, typer.Option(help="Choose the structure that holds this recall@10 in the least time.")
+    ] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(help="Choose the structure by what it finds in this time a query, on one thread.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Choose a structure that fits this memory, such as 500MB; mapped vectors apart.")
+    ] = None,
+    calibrate: Annotated[bool, typer.Option(help="Measure ways to search at the end, so that searches choose.")] = True,
+    calibration_seconds: Annotated[
+        float | None, typer.Option(help="Time for that. Default: by the size of the index, at most a minute.")
+    ] = None,
+    vectors: Annotated[
+        str, typer.Option(help=f"How full vectors are stored: {', '.join(get_args(Storage))}.")
+    ] = _DEFAULTS.vectors,
+    filterable: Annotated[
+        list[str] | None,
+        typer.Option(help="A payload field that filters find at once; repeatable. Others are found by a slow scan."),
+    ] = None,
     sizes: Annotated[
         str | None, typer.Option(help="Sizes the model was trained for, where it does not say, such as 64,128,256.")
     ] = None,
@@ -79,7 +110,10 @@ def build(
         dims=dims,
         shortlist=shortlist,
         shortlist_values=_option_values(shortlist_option or []),
+        target=_target(recall, milliseconds, memory),
+        calibration=CalibrationOptions(seconds=calibration_seconds) if calibrate else None,
         vectors=cast(Storage, vectors),  # checked by BuildOptions itself
+        filterable=tuple(filterable or ()),
         on_error=cast(OnError, on_error),
         batch_size=batch_size,
         keep=keep,
@@ -88,6 +122,8 @@ def build(
     with BuildProgress(source.estimated_rows()) as progress:
         result = build_index(source, encoder, out, options, resume=resume, report=progress.report)
     seconds = time.monotonic() - started
+    for problem in result.missed:
+        note(f"warning: not reached: {problem}")
     if json_output:
         print_json(
             {
@@ -97,6 +133,7 @@ def build(
                 "resumed": result.resumed_rows,
                 "rejected": result.rejected,
                 "report": str(result.report),
+                "missed": list(result.missed),
                 "seconds": round(seconds, 3),
             }
         )
@@ -108,42 +145,6 @@ def build(
         note(f"{result.rejected} rows were turned away, listed in {result.report}")
     if result.pruned:
         note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many stay")
-
-
-@app.command()
-def inspect(
-    index: IndexPath,
-    generation: Annotated[str | None, typer.Option(help="Another generation than the published one.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
-) -> None:
-    """Show what an index holds."""
-    generations = Generations(index)
-    published = generations.require_published()
-    name = generations.named(generation) if generation else published
-    manifest = Manifest.read(generations.path(name))
-    if json_output:
-        print_json({"generation": name, "published": published, **manifest.model_dump(mode="json")})
-        return
-    size = sum(facts.size for facts in manifest.files.values())
-    facts = manifest.shortlist
-    shortlist = ", ".join(
-        [f"{facts.kind} over {facts.dims} dimensions", *(f"{k} {v}" for k, v in facts.options.items())]
-    )
-    state = " (published)" if name == published else ""
-    lines = {
-        "generation": f"{name}{state}, built {manifest.created:%Y-%m-%d %H:%M} UTC",
-        "generations": ", ".join(generations.complete()),
-        "documents": f"{manifest.rows}, {manifest.corpus.rejected} rows turned away",
-        "model": f"{manifest.model.name} ({manifest.model.content_hash[:12]})",
-        "dimensions": f"{manifest.dimension}, trained at {', '.join(map(str, manifest.model.sizes))}",
-        "vectors": f"{manifest.vectors}, cosine",
-        "shortlist": shortlist,
-        "on disk": f"{human_bytes(size)}, {size / max(1, manifest.rows):.0f} bytes a document",
-    }
-    for key, value in lines.items():
-        typer.echo(f"{key:<12} {value}")
-    for file, written in manifest.files.items():
-        typer.echo(f"  {file:<20} {human_bytes(written.size):>10}  sha256 {written.sha256[:16]}…")
 
 
 @app.command()
@@ -176,44 +177,6 @@ def rollback(
     typer.echo(f"{index}: generation {now} is published, before it was {before}")
 
 
-class BuildProgress(ProgressDisplay):
-    """Draws what :func:`indexer.build_index` reports."""
-
-    def __init__(self, estimated_rows: int) -> None:
-        super().__init__()
-        self._estimated = estimated_rows
-        self._task: TaskID | None = None
-        self._step = ""
-        self._first = 0
-        self._started = time.monotonic()
-
-    def report(self, event: str, facts: dict[str, Any]) -> None:
-        """Take an event."""
-        done = facts.get("rows", 0) + facts.get("rejected", 0)
-        if event != self._step:
-            self._finish_step()
-            self._step, self._started = event, time.monotonic()
-            self._first = done  # more than 0 where an interrupted build goes on; they say nothing about the rate
-            total = facts.get("total", self._estimated if event == "encode" else 1)
-            self._task = self._bar.add_task(event, total=total, completed=self._first, facts="")
-        assert self._task is not None
-        if done > self._first:
-            rate = (done - self._first) / max(1e-9, time.monotonic() - self._started)
-            broken = f", {facts['rejected']} broken" if facts.get("rejected") else ""
-            self._bar.update(self._task, completed=done, facts=f"{rate:,.0f} rows/s{broken}")
-
-    def __exit__(self, *error: object) -> None:
-        if error == (None, None, None):
-            self._finish_step()
-        super().__exit__(*error)
-
-    def _finish_step(self) -> None:
-        if self._task is not None:
-            # An estimated total gives way to what there was.
-            done = self._bar.tasks[-1].completed or 1
-            self._bar.update(self._task, completed=done, total=done)
-
-
 def _option_values(options: list[str]) -> dict[str, str]:
     values = {}
     for option in options:
@@ -222,3 +185,16 @@ def _option_values(options: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--shortlist-option {option!r}: write name=value, such as links=16")
         values[name] = value
     return values
+
+
+def _target(recall: float | None, milliseconds: float | None, memory: str | None) -> Target | None:
+    if recall is None and milliseconds is None and memory is None:
+        return None
+    return Target(recall, milliseconds, None if memory is None else _bytes(memory))
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?B)?\s*", text.upper())
+    if found is None:
+        raise InvalidOptionError("memory", f"memory {text!r}: give a number of bytes, or such as 500MB or 1.5GB")
+    return round(float(found[1]) * _UNITS[found[2] or ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from indexer import Hit, Index, SearchOptions
+from indexer.filters import Filter, parse_filter
+from indexer.plan import FunnelStage, Promise
+from indexer.stopping import StopRule
+from models.errors import InvalidOptionError
 from service.commands.output import note, print_json
+from service.schemas import PlanOut
 
 
 def search(
@@ -24,18 +30,47 @@ def search(
         int | None, typer.Option(help="Size the shortlist is ranked by. Default: the full size.")
     ] = None,
     effort: Annotated[int | None, typer.Option(help="How hard the structure looks (HNSW: efSearch).")] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Reranks before the last one, as dimensions:candidates, such as 64:100,128:50."),
+    ] = None,
+    stop: Annotated[
+        str | None,
+        typer.Option(help="Candidates left unread: 'certified', or a gap of scores under the k-th candidate's."),
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(help="Recall wanted: the fastest calibrated plan that holds it is taken.")
+    ] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(help="Time a search may take: the calibrated plan of the best recall is taken.")
+    ] = None,
+    filter_json: Annotated[
+        str | None,
+        typer.Option("--filter", help='Only documents that match are found: JSON such as \'{"lang": "en"}\'.'),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Where the index's model is now, if it has moved.")] = None,
     device: Annotated[str, typer.Option(help="Where the query is encoded: auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print results, plan and stages as JSON.")] = False,
 ) -> None:
     """Search an index: a shortlist by a short prefix, then ranked by the full vectors."""
-    options = SearchOptions(k, dims, candidates, effort, rerank_dims)
+    options = SearchOptions(
+        k=k,
+        dims=dims,
+        candidates=candidates,
+        effort=effort,
+        rerank_dims=rerank_dims,
+        stages=() if stages is None else parse_stages(stages),
+        stop=None if stop is None else parse_stop(stop),
+        recall=recall,
+        milliseconds=milliseconds,
+        filter=None if filter_json is None else _filter(filter_json),
+    )
     with Index.open(index, model=model, device=device) as opened:
         found = opened.search([query], options)
     if json_output:
         value: dict[str, Any] = {
             "results": [asdict(hit) for hit in found.hits[0]],
-            "plan": asdict(found.plan),
+            "plan": PlanOut.of(found.plan).model_dump(),
             "stages": [asdict(stage) for stage in found.stages],
         }
         print_json(value)
@@ -44,6 +79,34 @@ def search(
         typer.echo(f"{number:>3}  {hit.score:.4f}  {headline(hit)}")
     for stage in found.stages:
         note(stage_line(asdict(stage)))
+    if found.plan.promise is not None:
+        note(promise_line(found.plan.promise))
+
+
+def parse_stages(text: str) -> tuple[FunnelStage, ...]:
+    """Read a funnel such as ``64:100,128:50``.
+
+    Raises:
+        InvalidOptionError: it is not written like that.
+    """
+    try:
+        return tuple(FunnelStage(*map(int, stage.split(":", 1))) for stage in text.split(","))
+    except (TypeError, ValueError):
+        raise InvalidOptionError(
+            "stages", f"--stages {text!r}: write dimensions:candidates, such as 64:100,128:50"
+        ) from None
+
+
+def parse_stop(text: str) -> StopRule:
+    """Read a stop rule: ``certified`` or a gap.
+
+    Raises:
+        InvalidOptionError: it is neither.
+    """
+    try:
+        return StopRule(None if text == "certified" else float(text))
+    except ValueError:
+        raise InvalidOptionError("stop", f"--stop {text!r}: write certified, or a gap such as 0.05") from None
 
 
 def headline(hit: Hit, width: int = 100) -> str:
@@ -59,4 +122,22 @@ def stage_line(stage: dict[str, Any]) -> str:
     line = (
         f"     {stage['name']:<10} {stage['milliseconds']:8.3f} ms  {how:<15} {counts:<18} {stage['structure'] or ''}"
     )
-    return line.rstrip()
+    read = (
+        "" if stage["read"] is None else f"read {stage['read']:.0f}{', certified' if stage['certified'] == 1 else ''}"
+    )
+    return f"{line}{read}".rstrip()
+
+
+def promise_line(promise: Promise) -> str:
+    """Say on one line what calibration measured of the plan, and whether that is what was asked for."""
+    measured = f"recall {promise.recall:.3f}, at least {promise.recall_low:.3f}, {promise.milliseconds:.3f} ms a query"
+    unmet = "" if promise.met else "; no calibrated plan is what was asked for, this one comes closest"
+    return f"     calibrated: {measured}{unmet}"
+
+
+def _filter(text: str) -> Filter:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidOptionError("filter", f"--filter {text!r:.80} is not JSON: {error}") from None
+    return parse_filter(value)

@@ -36,6 +36,8 @@ def serve(
     max_queries: Annotated[int | None, typer.Option(help=_help("max_queries"))] = None,
     max_query_characters: Annotated[int | None, typer.Option(help=_help("max_query_characters"))] = None,
     max_body_bytes: Annotated[int | None, typer.Option(help=_help("max_body_bytes"))] = None,
+    watch_share: Annotated[float | None, typer.Option(help=_help("watch_share"))] = None,
+    watch_budget: Annotated[float | None, typer.Option(help=_help("watch_budget"))] = None,
     shutdown_seconds: Annotated[int | None, typer.Option(help=_help("shutdown_seconds"))] = None,
     access_log: Annotated[bool | None, typer.Option(help=_help("access_log"))] = None,
     log_level: Annotated[str | None, typer.Option(help=_help("log_level"))] = None,

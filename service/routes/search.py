@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -44,7 +45,8 @@ async def search(request: SearchRequest, engine: Annotated[Engine, Depends(engin
 @router.get("/index")
 async def index_facts(engine: Annotated[Engine, Depends(engine_of)]) -> IndexAnswer:
     """Tell what is served."""
-    return IndexAnswer.of(engine.index)
+    # On a thread: the intervals of the recall watch take some milliseconds to compute.
+    return await asyncio.to_thread(IndexAnswer.of, engine.index)
 
 
 def check_limits(request: SearchRequest, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -12,7 +13,10 @@ import pytest
 
 from indexer import BuildError, BuildOptions, Corpus, Generations, Index, SearchOptions, build_index
 from indexer.build import BUILD_MARK
+from indexer.calibration import Target, calibrate_index
 from indexer.manifest import Manifest
+from indexer.opened import OpenedGeneration
+from indexer.shortlist import shortlist_options
 from models import InvalidOptionError, truncate
 from tests.conftest import make_encoder, make_texts, write_lines
 
@@ -49,7 +53,8 @@ def content(folder):
 
 
 def test_a_build_holds_every_document_and_its_vector(corpus, tmp_path):
-    result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(dims=16, batch_size=64))
+    options = BuildOptions(dims=16, batch_size=64, shortlist="hnsw")
+    result = build_index(corpus, make_encoder(), tmp_path / "index", options)
     assert (result.rows, result.rejected, result.resumed_rows) == (500, 0, 0)
     _, documents, rejected = content(result.path)
     assert documents == [
@@ -62,8 +67,9 @@ def test_a_build_holds_every_document_and_its_vector(corpus, tmp_path):
     assert rejected == ""
     manifest = Manifest.read(result.path)
     assert (manifest.rows, manifest.dimension, manifest.shortlist.dims) == (500, 32, 16)
-    assert manifest.shortlist.options == {"links": 32, "build_effort": 128}
+    assert manifest.shortlist.options == shortlist_options("hnsw", {}).model_dump()
     assert manifest.model.content_hash == make_encoder().content_hash
+    assert manifest.corpus.text_fields == ("title", "text")
     assert {"faiss-cpu", "numpy"} <= manifest.versions.keys()
 
 
@@ -179,8 +185,10 @@ def test_a_new_build_keeps_as_many_generations_as_asked(corpus, tmp_path):
         ({"batch_size": 0}, "batch_size 0: give at least 1"),
         ({"keep": 0}, "keep 0: give at least 1"),
         ({"on_error": "ignore"}, "on_error 'ignore': allowed are skip, fail"),
-        ({"vectors": "int4"}, "vectors 'int4': allowed are float16, float32"),
+        ({"vectors": "int4"}, "vectors 'int4': allowed are float32, float16, int8"),
         ({"shortlist": "nosuch"}, "shortlist 'nosuch': known are"),
+        ({"shortlist_values": {"links": 8}}, "options links without a shortlist: name the structure"),
+        ({"shortlist": "flat", "target": Target(0.9)}, "shortlist 'flat' together with a target"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_written(corpus, tmp_path, changes, message):
@@ -216,8 +224,8 @@ def test_killed_at_every_step_the_earlier_generation_answers_and_the_rerun_finis
         old_hits = index.search(["w1 w2"]).hits
     with Index.open(tmp_path / "whole", encoder=make_encoder()) as index:
         new_hits = index.search(["w1 w2"], exact).hits
-    # Encoding begun and four batches, the shortlist begun and done, the checksums and the publication.
-    for event in range(1, 10):
+    # Encoding begun and four batches, the shortlist begun and done, the checksums, the calibration, the publication.
+    for event in range(1, 11):
         root = tmp_path / f"killed-{event}"
         shutil.copytree(tmp_path / "old", root)
         command = [sys.executable, "-c", KILLED, str(new), str(root), str(event)]
@@ -231,7 +239,9 @@ def test_killed_at_every_step_the_earlier_generation_answers_and_the_rerun_finis
         assert content(result.path) == content(whole.path)
         with Index.open(root, encoder=make_encoder()) as index:
             assert index.search(["w1 w2"], exact).hits == new_hits
-        assert Manifest.read(result.path).differing_files(result.path) == []
+        manifest = Manifest.read(result.path)
+        assert manifest.differing_files(result.path) == []
+        assert manifest.plans
         assert not (result.path / BUILD_MARK).exists()
 
 
@@ -239,6 +249,60 @@ def test_prefixes_the_structure_is_built_over_are_cut_and_normalised_again(corpu
     result = build_index(
         corpus, make_encoder(), tmp_path / "index", BuildOptions(dims=8, shortlist="flat", vectors="float32")
     )
-    with Index.open(tmp_path / "index", encoder=make_encoder()) as index:
-        stored = index.shortlist._index.reconstruct_n(0, 500)
-    np.testing.assert_allclose(stored, truncate(np.load(result.path / "vectors.npy"), 8), atol=1e-6)
+    unit = truncate(np.load(result.path / "vectors.npy"), 8)
+    opened = OpenedGeneration(result.path)
+    found = opened.shortlist.search(unit[:20], 500)
+    opened.close()
+    assert opened.manifest.rows == len(opened.distinct) == 500
+    expected = np.take_along_axis(unit[:20] @ unit.T, found.rows, axis=1)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+
+
+def test_a_build_without_calibration_has_no_plans_until_it_is_calibrated(corpus, tmp_path):
+    result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(calibration=None))
+    assert Manifest.read(result.path).calibration is None
+    assert calibrate_index(tmp_path / "index", encoder=make_encoder()).plans == Manifest.read(result.path).plans != ()
+
+
+def test_a_build_killed_before_its_calibration_was_done_calibrates_when_it_goes_on(corpus, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("indexer.build.calibrate", fail)
+        with pytest.raises(OSError, match="power cut"):
+            build_index(corpus, make_encoder(), tmp_path / "index")
+    assert Generations(tmp_path / "index").published() is None
+    encoder = CountingEncoder()
+    result = build_index(corpus, encoder, tmp_path / "index")
+    assert (encoder.encoded, result.resumed_rows) == (0, 500)
+    assert Manifest.read(result.path).plans
+
+
+def test_without_a_structure_named_a_small_index_is_flat(corpus, tmp_path):
+    result = build_index(corpus, make_encoder(), tmp_path / "index")
+    facts = Manifest.read(result.path).shortlist
+    assert (facts.kind, facts.dims, facts.options) == ("flat", 32, {})
+    result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(dims=8))
+    assert Manifest.read(result.path).shortlist.dims == 8
+
+
+def test_a_target_is_recorded_with_what_was_missed(corpus, tmp_path):
+    target = Target(recall=0.9, milliseconds=1e-6)
+    result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(target=target))
+    facts = Manifest.read(result.path).target
+    assert (facts.recall, facts.milliseconds, facts.memory) == (0.9, 1e-6, None)
+    assert re.fullmatch(
+        r"recall 0.9 within 1e-06 ms a query: the closest plan holds recall 1.000 within 0.\d+ ms", facts.missed[0]
+    )
+    assert result.missed == facts.missed
+    result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(target=Target(recall=0.9)))
+    assert result.missed == ()
+
+
+def test_an_interrupted_build_with_another_target_is_refused(corpus, tmp_path):
+    with pytest.raises(OSError, match="power cut"):
+        build_index(corpus, CountingEncoder(fail_after=200), tmp_path / "index", BuildOptions(batch_size=64))
+    options = BuildOptions(batch_size=64, target=Target(recall=0.9))
+    with pytest.raises(BuildError, match="differs in target"):
+        build_index(corpus, make_encoder(), tmp_path / "index", options)

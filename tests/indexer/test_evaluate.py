@@ -71,7 +71,7 @@ def test_every_size_is_measured_alone_and_as_a_shortlist(index):
         ("single", "scan", 8, None),
         ("single", "scan", 32, None),
         ("shortlist", "scan", 8, 150),
-        ("shortlist", "hnsw", 16, 150),
+        ("shortlist", index.manifest.shortlist.kind, 16, 150),
     ]
     assert all(score.seconds_per_query > 0 for score in scores)
     assert scores[2].multiply_adds == 1000 * 8 + 150 * 32

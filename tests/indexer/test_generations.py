@@ -76,6 +76,20 @@ def test_prune_keeps_the_newest(three, keep, left):
     assert three.complete() == left
 
 
+def test_a_generation_made_aside_is_whole_before_it_has_its_name(three):
+    folder = three.start_aside()
+    (folder / "half").write_text("left by a killed run")
+    folder = three.start_aside()
+    assert list(folder.iterdir()) == []
+    assert three.complete() == ["000001", "000002", "000003"]
+    shutil.copytree(three.path("000001"), folder, dirs_exist_ok=True)
+    assert three.adopt(folder, updates=0) == "000004"
+    assert not folder.exists()
+    assert served(three) == ("000003", 3)
+    three.publish("000004")
+    assert served(three) == ("000004", 1)
+
+
 def test_nothing_published(tmp_path):
     with pytest.raises(BundleNotFoundError, match=r"no index is published at .*: build one with mrl index build"):
         Index.open(tmp_path / "none")
@@ -93,17 +107,17 @@ def test_a_published_generation_that_is_gone(three):
         Index.open(three.root)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 1, None, "2"])
 def test_another_format_version_is_refused_with_both_named(three, version):
     path = three.path("000003") / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": version}))
-    with pytest.raises(BundleFormatError, match=f"has format version {version!r}, this program reads 1"):
+    with pytest.raises(BundleFormatError, match=f"has format version {version!r}, this program reads 2"):
         Index.open(three.root)
 
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(b"{", BundleCorruptError), (b"[]", BundleFormatError), (b'{"format_version": 1}', BundleFormatError)],
+    [(b"{", BundleCorruptError), (b"[]", BundleFormatError), (b'{"format_version": 2}', BundleFormatError)],
 )
 def test_a_manifest_that_is_none_is_refused(three, content, error):
     (three.path("000003") / "manifest.json").write_bytes(content)

@@ -6,15 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import Index, ModelMismatchError, SearchOptions
-from indexer.shortlist import KINDS
+from indexer import BuildOptions, Corpus, Document, Index, ModelMismatchError, SearchOptions, build_index
+from indexer.calibration import calibrate_index
+from indexer.compact import compact_index
+from indexer.filters import parse_filter
+from indexer.shortlist import KINDS, shortlist_type
+from indexer.shortlist.base import Candidates
+from indexer.watch import WatchOptions
 from models import InvalidOptionError, truncate
-from tests.conftest import DIMENSION, make_encoder, make_index, make_texts
+from tests.conftest import DIMENSION, make_encoder, make_index, make_texts, write_lines
+
+RUN_HERE = [kind for kind in KINDS if shortlist_type(kind).unavailable() is None]
 
 
 def naive(index, queries, k, rerank_dims):
     """Rank all stored rows by the cosine at ``rerank_dims`` in double precision."""
-    rows = np.load(index.path / "vectors.npy").astype(np.float64)[:, :rerank_dims]
+    rows = np.load(index.opened.path / "vectors.npy").astype(np.float64)[:, :rerank_dims]
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     scores = truncate(queries, rerank_dims).astype(np.float64) @ rows.T
@@ -46,18 +53,18 @@ def texts_strategy():
 
 
 @settings(max_examples=25)
-@given(texts=texts_strategy(), kind=st.sampled_from(KINDS), k=st.integers(1, 40), rerank=st.sampled_from([16, 32]))
+@given(texts=texts_strategy(), kind=st.sampled_from(RUN_HERE), k=st.integers(1, 40), rerank=st.sampled_from([16, 32]))
 def test_all_candidates_equal_the_naive_search_on_adversarial_texts(tmp_path_factory, texts, kind, k, rerank):
-    with make_index(tmp_path_factory.mktemp("i"), texts, shortlist=kind, dims=8) as index:
+    with make_index(tmp_path_factory.mktemp("i"), texts, shortlist=kind, dims=8, calibration=None) as index:
         queries = index.encoder.encode_queries([*texts[:3], "?", "w1 w9"])
         options = SearchOptions(k=k, candidates=max(k, len(texts)), rerank_dims=rerank)
         assert_same(index, queries, options, k)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUN_HERE)
 @pytest.mark.parametrize("k", [1, 10, 600])
 def test_all_candidates_equal_the_naive_search_on_random_texts(tmp_path, kind, k):
-    with make_index(tmp_path, make_texts(500), shortlist=kind) as index:
+    with make_index(tmp_path, make_texts(500), shortlist=kind, calibration=None) as index:
         queries = index.encoder.encode_queries(make_texts(20, seed=5))
         assert_same(index, queries, SearchOptions(k=k, candidates=max(k, 500)), k)
 
@@ -103,14 +110,14 @@ def test_many_threads_give_what_one_gives(index):
                 assert hits == serial[i]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUN_HERE)
 def test_an_empty_corpus_can_be_searched(tmp_path, kind):
     with make_index(tmp_path, [], shortlist=kind) as index:
         assert index.search(["w1", "w2"]).hits == [[], []]
         assert index.search_vectors(np.ones((1, DIMENSION))).hits == [[]]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUN_HERE)
 def test_one_document_and_a_larger_k(tmp_path, kind):
     with make_index(tmp_path, ["w1 w2"], shortlist=kind) as index:
         (hit,) = index.search(["w1 w2"], SearchOptions(k=5)).hits[0]
@@ -118,10 +125,12 @@ def test_one_document_and_a_larger_k(tmp_path, kind):
         assert hit.score == pytest.approx(1, abs=1e-3)
 
 
-def test_k_results_come_even_where_the_structure_finds_fewer(index, monkeypatch):
+def test_k_results_come_even_where_the_structure_finds_fewer(built_by, monkeypatch):
+    index = built_by("hnsw")
     queries = make_texts(3, seed=3)
     exact = index.search(queries, SearchOptions(dims=16, candidates=1000)).hits
-    monkeypatch.setattr(index.shortlist, "search", lambda prefixes, *_: np.full((len(prefixes), 500), -1, np.int64))
+    nothing = Candidates(np.full((3, 500), -np.inf, np.float32), np.full((3, 500), -1, np.int64))
+    monkeypatch.setattr(index.opened.shortlist, "search", lambda *_: nothing)
     starved = index.search(queries, SearchOptions(dims=16, candidates=500))
     assert starved.plan.structure == "hnsw"
     assert [len(hits) for hits in starved.hits] == [10, 10, 10]
@@ -149,7 +158,8 @@ def test_stages_tell_sizes_counts_and_times(index):
     assert scan.structure == "scan"
 
 
-def test_work_is_prefixes_times_size_plus_candidates_times_full_size(index):
+def test_work_is_prefixes_times_size_plus_candidates_times_full_size(built_by):
+    index = built_by("hnsw")
     vectors = index.encoder.encode_queries(make_texts(4, seed=2))
     exact = index.plan(SearchOptions(dims=DIMENSION))
     scan = index.plan(SearchOptions(dims=8, candidates=100))
@@ -195,6 +205,101 @@ def test_the_model_is_found_by_the_recorded_name_or_by_a_new_place(built, model_
 
 
 def test_searching_by_vector_needs_no_model(built, monkeypatch):
-    monkeypatch.setattr("indexer.search.load_encoder", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("indexer.recorded_model.load_encoder", lambda *_, **__: pytest.fail("loaded"))
     with Index.open(built) as index:
         assert len(index.search_vectors(np.ones((1, DIMENSION))).hits[0]) == 10
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("least", [0, 1, 500, 900, 995, 999, 1000])
+def test_a_filter_leaves_only_what_matches_and_k_results_where_k_match(built_by, kind, least):
+    index = built_by(kind)
+    queries = make_texts(5, seed=4)
+    condition = parse_filter({"n": {"$gte": least}})
+    exact = index.search(queries, SearchOptions(k=1000, dims=DIMENSION)).hits
+    result = index.search(queries, SearchOptions(k=10, dims=DIMENSION, filter=condition))
+    assert result.hits == [[hit for hit in hits if hit.payload["n"] >= least][:10] for hits in exact]
+    stage = result.stages[1]
+    assert (stage.name, stage.candidates_in, stage.candidates_out) == ("filter", 1000, 1000 - least)
+    found = index.search(queries, SearchOptions(k=10, candidates=100, filter=condition)).hits
+    assert [len(hits) for hits in found] == [min(10, 1000 - least)] * 5
+    assert all(hit.payload["n"] >= least for hits in found for hit in hits)
+
+
+@pytest.fixture(scope="module")
+def built_by(tmp_path_factory, texts):
+    """Indexes with a field ``n``, by the kind of their structure."""
+    opened = {}
+
+    def make(kind):
+        if kind not in opened:
+            root = tmp_path_factory.mktemp(kind)
+            rows = [{"_id": str(i), "text": text, "n": i} for i, text in enumerate(texts)]
+            corpus = Corpus([write_lines(root / "corpus.jsonl", rows)])
+            build_index(corpus, make_encoder(), root / "index", BuildOptions(dims=16, shortlist=kind))
+            opened[kind] = Index.open(root / "index", encoder=make_encoder())
+        return opened[kind]
+
+    yield make
+    for index in opened.values():
+        index.close()
+
+
+def test_rank_finds_what_search_finds(built_by):
+    index = built_by("hnsw")
+    vectors = index.encoder.encode_queries(make_texts(3, seed=2))
+    condition = parse_filter({"n": {"$lt": 300}})
+    for options in (SearchOptions(), SearchOptions(filter=condition)):
+        scores, rows = index.rank(vectors, index.plan(options), condition=options.filter)
+        hits = index.search_vectors(vectors, options).hits
+        assert [[hit.id for hit in one] for one in hits] == [[str(row) for row in line] for line in rows.tolist()]
+        assert [[hit.score for hit in one] for one in hits] == scores.tolist()
+
+
+def test_a_wanted_recall_takes_a_calibrated_plan_and_without_any_is_refused(tmp_path, index):
+    plan = index.search(["w1"], SearchOptions(recall=0.9)).plan
+    assert plan.promise.met
+    assert plan.promise.recall_low >= 0.9
+    by_hand = index.search(["w1"], SearchOptions(candidates=100)).plan
+    assert (by_hand.promise, by_hand.candidates) == (None, 100)
+    with (
+        make_index(tmp_path, ["w1"], calibration=None) as other,
+        pytest.raises(InvalidOptionError, match="recall: the index has no calibrated plans; measure them with"),
+    ):
+        other.search(["w1"], SearchOptions(recall=0.9))
+
+
+def test_searches_are_repeated_in_the_background_where_asked_for(index):
+    with Index.open(index.root, encoder=index.encoder, watch=WatchOptions(share=1.0, budget=1.0)) as watched:
+        watched.search(make_texts(20, seed=3), SearchOptions(candidates=100))
+        assert watched.watch.wait(30)
+        facts = watched.watch.facts()
+    assert facts.sampled == 20
+
+
+def test_reload_takes_up_plans_that_were_calibrated_meanwhile(tmp_path):
+    with make_index(tmp_path, make_texts(50), calibration=None) as index:
+        assert not index.reload()
+        calibrate_index(index.root, encoder=index.encoder)
+        assert not index.manifest.plans
+        assert index.reload()
+        assert index.manifest.plans
+        assert not index.reload()
+
+
+def test_an_index_that_goes_over_to_another_generation_closes_the_first_when_nobody_reads_it(tmp_path, monkeypatch):
+    with make_index(tmp_path, make_texts(30)) as index:
+        closed = []
+        documents = index.opened.documents
+        close = type(documents).close
+        monkeypatch.setattr(type(documents), "close", lambda one: closed.append(one) or close(one))
+        index.upsert([Document("a", "w1", {})])
+        compact_index(index.root)
+        closed.clear()
+        view = index.view
+        assert index.reload()
+        assert documents not in closed
+        assert view.fetch([0, 30])[1].id == "a"
+        del view
+        assert documents in closed
+        assert index.search(["w1"]).hits[0][0].id == "a"

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,11 @@ COMMANDS = ["train", "index", "search", "serve", "evaluate", "demo"]
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], *([name] for name in COMMANDS), *(["index", name] for name in ("build", "inspect", "verify", "rollback"))],
+    [
+        [],
+        *([name] for name in COMMANDS),
+        *(["index", name] for name in ("build", "calibrate", "inspect", "verify", "rollback")),
+    ],
 )
 def test_help_on_every_level(mrl, arguments):
     status, out, _ = mrl(*arguments, "--help")
@@ -59,7 +64,8 @@ def test_a_user_goes_the_whole_way(mrl, tmp_path, model_directory):
     assert "finished after" in err
 
     status, out, _ = mrl(
-        "index", "build", corpus, "--model", model, "--out", index, "--dims", "16", "-o", "links=8", "--json"
+        *("index", "build", corpus, "--model", model, "--out", index, "--dims", "16", "--json"),
+        *("--shortlist", "hnsw", "-o", "links=8"),
     )
     assert status == 0
     assert json.loads(out)["documents"] == 300
@@ -72,10 +78,11 @@ def test_a_user_goes_the_whole_way(mrl, tmp_path, model_directory):
     status, out, _ = mrl("search", index, make_pairs()[7].query, "-k", "3", "--json")
     found = json.loads(out)
     assert (status, len(found["results"])) == (0, 3)
-    assert found["plan"]["structure"] == "flat"
+    # Nothing is faster than a scan of so few rows, and it finds everything.
+    assert (found["plan"]["structure"], found["plan"]["promise"]["recall_low"]) == ("scan", 1)
     status, out, err = mrl("search", index, make_pairs()[7].query, "-k", "3")
     assert [line.split()[2] for line in out.splitlines()] == [hit["id"] for hit in found["results"]]
-    assert "300 → 200" in err
+    assert "300 → 3" in err
 
     evaluate = ["evaluate", index, "--queries", tmp_path / "queries.jsonl", "--qrels", tmp_path / "qrels.tsv"]
     status, out, _ = mrl(*evaluate, "--dims", "8,32", "--json")
@@ -94,18 +101,18 @@ def test_a_user_goes_the_whole_way(mrl, tmp_path, model_directory):
 
 
 def test_inspect_verify_rollback(mrl, built, tmp_path):
-    import shutil
-
     index = tmp_path / "index"
     shutil.copytree(built, index)
     status, out, _ = mrl("index", "inspect", index)
     assert status == 0
     assert "1000, 0 rows turned away" in out
-    assert "hnsw over 16 dimensions, links 32, build_effort 128" in out
+    assert "flat over 16 dimensions" in out
+    assert "queries sampled: none needed, a scan is the fastest" in out
+    assert re.search(r"10 +│ +scan +│ +32 +│.*│ 1.0000 │ +1.0000", out)
     status, out, _ = mrl("index", "inspect", index, "--json")
     assert json.loads(out)["rows"] == 1000
     status, out, _ = mrl("index", "verify", index)
-    assert (status, "5 files are as they were written" in out) == (0, True)
+    assert (status, "6 files are as they were written" in out) == (0, True)
     status, _, err = mrl("index", "rollback", index)
     assert status == 1
     assert "error: " in err
@@ -120,6 +127,42 @@ def test_inspect_verify_rollback(mrl, built, tmp_path):
     assert "vectors.npy differ from the manifest" in err
 
 
+def test_calibrate_again_and_draw_it(mrl, built, tmp_path):
+    index = tmp_path / "index"
+    shutil.copytree(built, index)
+    queries = tmp_path / "queries.txt"
+    queries.write_text("w1 w2\nw3\n")
+    status, out, err = mrl("index", "calibrate", index, "--queries", queries, "--seconds", "1", "--k", "1,5")
+    assert status == 0
+    assert "with queries given" in err
+    assert [row.split()[1] for row in out.splitlines() if "scan" in row] == ["1", "5"]
+    status, out, _ = mrl("index", "calibrate", index, "--k", "7", "--confidence", "0.9", "--json")
+    facts = json.loads(out)
+    assert (facts["queries"], facts["confidence"], [plan["k"] for plan in facts["plans"]]) == ("sampled", 0.9, [7])
+    picture = tmp_path / "front.png"
+    status, out, _ = mrl("index", "inspect", index, "--plot", picture)
+    assert status == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_build_says_what_of_its_target_it_missed(mrl, tmp_path, model_directory):
+    corpus = write_lines(tmp_path / "corpus.jsonl", [{"_id": str(i), "text": f"w{i}"} for i in range(200)])
+    build = ["index", "build", corpus, "--model", model_directory, "--out", tmp_path / "index"]
+    status, out, err = mrl(*build, "--recall", "0.9", "--memory", "0.001MB", "--json")
+    assert status == 0
+    missed = "memory 0.001 MB: the smallest structure there is takes"
+    assert f"warning: not reached: {missed}" in err
+    assert json.loads(out)["missed"][0].startswith(missed)
+    assert missed in mrl("index", "inspect", tmp_path / "index")[2]
+    status, _, err = mrl(*build, "--recall", "0.9", "--memory", "1 GB")
+    assert (status, "warning" in err) == (0, False)
+    status, _, err = mrl(*build, "--no-calibrate")
+    status, _, err = mrl("index", "inspect", tmp_path / "index", "--plot", tmp_path / "x.png")
+    assert status == 1
+    assert "the index has no calibrated plans to draw" in err
+    assert "calibrated   no; mrl index calibrate" in mrl("index", "inspect", tmp_path / "index")[1]
+
+
 BUILD = ["index", "build", "{corpus}", "--out", "{tmp}/i"]
 
 
@@ -132,10 +175,18 @@ BUILD = ["index", "build", "{corpus}", "--out", "{tmp}/i"]
         (["serve", "x", "--port", "99999"], 1, "port 99999: .*flag --port, MRL_PORT"),
         (["index", "build", "/no/corpus", "--out", "/tmp/x"], 1, "corpus /no/corpus: no such file or folder"),
         ([*BUILD, "--model", "/no/model"], 1, "model '/no/model': no such directory"),
-        ([*BUILD, "--vectors", "int1"], 1, "vectors 'int1': allowed are float16, float32"),
+        ([*BUILD, "--vectors", "int1"], 1, "vectors 'int1': allowed are float32, float16, int8"),
         ([*BUILD, "--on-error", "cry"], 1, "on_error 'cry': allowed are skip, fail"),
         ([*BUILD, "-o", "links"], 2, "write name=value"),
-        ([*BUILD, "-o", "links=x"], 1, "option links of shortlist 'hnsw'"),
+        ([*BUILD, "-o", "links=x", "--shortlist", "hnsw"], 1, "option links of shortlist 'hnsw'"),
+        ([*BUILD, "-o", "links=8"], 1, "options links without a shortlist: name the structure, such as hnsw"),
+        ([*BUILD, "--shortlist", "hnsw", "--recall", "0.9"], 1, "shortlist 'hnsw' together with a target"),
+        ([*BUILD, "--recall", "95"], 1, "recall 95.0: give more than 0 and at most 1"),
+        ([*BUILD, "--memory", "much"], 1, "memory 'much': give a number of bytes, or such as 500MB or 1.5GB"),
+        ([*BUILD, "--calibration-seconds", "0"], 1, "seconds 0.0: give more than 0"),
+        (["index", "calibrate", "/no/index"], 1, "no index is published at /no/index"),
+        (["index", "calibrate", "{index}", "--k", "ten"], 1, "k 'ten': give whole numbers separated by commas"),
+        (["index", "calibrate", "{index}", "--queries", "/no/q.txt"], 1, "cannot read queries /no/q.txt"),
         (["train", "/no/pairs.jsonl", "--out", "{tmp}/m"], 1, "cannot read /no/pairs.jsonl"),
         (["train", "{corpus}", "--out", "{tmp}/m"], 1, "no training pair in 1 rows"),
         (["train", "{corpus}", "--out", "{tmp}/m", "--weights", "1"], 2, "--weights needs --sizes"),
@@ -194,8 +245,6 @@ def test_serve_answers_and_stops_on_sigterm(built):
 
 
 def test_serve_ends_with_the_reason_where_the_index_is_damaged(built, tmp_path):
-    import shutil
-
     index = tmp_path / "index"
     shutil.copytree(built, index)
     np.save(index / "generations" / "000001" / "vectors.npy", np.zeros(3))

@@ -1,6 +1,9 @@
 import asyncio
+import dataclasses
 import json
+import shutil
 import threading
+from datetime import UTC, datetime
 
 import httpx
 import numpy as np
@@ -9,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import Index, SearchOptions
+from indexer.filters import parse_filter
+from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
+from indexer.plan import FunnelStage
+from indexer.stopping import StopRule
 from service import Settings, create_app
-from service.schemas import SearchRequest
+from service.schemas import MOST_STAGES, PlanOut, SearchRequest
 
 
 def error_of(response):
@@ -34,7 +41,8 @@ def test_a_text_query_answers_what_the_index_finds(client, opened):
         (hit.id, pytest.approx(hit.score), hit.payload) for hit in expected
     ]
     assert answer["results"][0]["payload"].keys() == {"title", "text", "n"}
-    assert answer["plan"] == {"structure": "hnsw", "dims": 16, "candidates": 200, "rerank_dims": 32, "effort": None}
+    assert answer["plan"] == PlanOut.of(opened.plan(SearchOptions(k=4))).model_dump()
+    assert answer["plan"]["stages"][-1] == {"dims": 32, "keep": 4}
     assert answer["stages"] is None
 
 
@@ -52,18 +60,87 @@ def test_several_queries_answer_a_list_each(client, opened):
     assert len(client.post("/v1/search", json={"vectors": vectors, "k": 3}).json()["results"][1]) == 3
 
 
-def test_explain_tells_the_stages(client):
+def test_explain_tells_the_stages(client, opened):
     answer = client.post("/v1/search", json={"query": "w1", "k": 2, "candidates": 50, "explain": True}).json()
     assert [stage["name"] for stage in answer["stages"]] == ["encode", "shortlist", "rerank", "documents"]
     shortlist, rerank = answer["stages"][1:3]
-    assert (shortlist["candidates_in"], shortlist["candidates_out"], shortlist["structure"]) == (1000, 50, "hnsw")
+    assert (shortlist["candidates_in"], shortlist["candidates_out"], shortlist["structure"]) == (
+        1000,
+        50,
+        opened.manifest.shortlist.kind,
+    )
     assert (rerank["dims"], rerank["candidates_in"], rerank["candidates_out"]) == (32, 50, 2)
 
 
 def test_sizes_and_candidates_are_followed(client):
     body = {"query": "w1 w2", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
     plan = client.post("/v1/search", json=body).json()["plan"]
-    assert plan == {"structure": "scan", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
+    assert plan == {
+        "structure": "scan",
+        "dims": 8,
+        "candidates": 20,
+        "rerank_dims": 24,
+        "effort": 30,
+        "stages": [{"dims": 24, "keep": 10}],
+        "stop": None,
+        "promise": None,
+    }
+
+
+def test_a_funnel_is_followed(client):
+    funnel = [{"dims": 16, "keep": 60}, {"dims": 24, "keep": 30}]
+    body = {"query": "w1 w2", "k": 5, "dims": 8, "candidates": 100, "stages": funnel, "explain": True}
+    answer = client.post("/v1/search", json=body).json()
+    assert answer["plan"]["stages"] == [*funnel, {"dims": 32, "keep": 5}]
+    reranks = [stage for stage in answer["stages"] if stage["name"] == "rerank"]
+    assert [(stage["dims"], stage["candidates_in"], stage["candidates_out"]) for stage in reranks] == [
+        (16, 100, 60),
+        (24, 60, 30),
+        (32, 30, 5),
+    ]
+
+
+def test_a_filter_is_followed(client, opened):
+    condition = {"n": {"$lt": 40}, "$not": {"n": 3}}
+    answer = client.post("/v1/search", json={"query": "w1 w2", "k": 100, "filter": condition, "explain": True}).json()
+    assert sorted(hit["payload"]["n"] for hit in answer["results"]) == [n for n in range(40) if n != 3]
+    expected = opened.search(["w1 w2"], SearchOptions(k=100, filter=parse_filter(condition))).hits[0]
+    assert [hit["id"] for hit in answer["results"]] == [hit.id for hit in expected]
+    assert answer["stages"][1]["name"] == "filter"
+    assert answer["stages"][1]["candidates_out"] == 39
+    assert client.post("/v1/search", json={"query": "w1", "filter": {"n": -1}}).json()["results"] == []
+
+
+def test_every_option_of_a_search_can_be_asked_for():
+    request = SearchRequest(
+        query="w1",
+        k=7,
+        dims=8,
+        candidates=90,
+        effort=30,
+        rerank_dims=24,
+        stages=[{"dims": 16, "keep": 50}],
+        recall=0.9,
+        milliseconds=2,
+        filter={"n": 1},
+        stop="certified",
+    )
+    stages, condition = (FunnelStage(16, 50),), parse_filter({"n": 1})
+    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, StopRule())
+    assert request.options == options
+    assert all(getattr(options, field.name) != field.default for field in dataclasses.fields(SearchOptions))
+
+
+def test_a_stop_rule_is_followed_and_told(client):
+    body = {"query": "w1 w2", "candidates": 300, "explain": True}
+    whole = client.post("/v1/search", json=body).json()
+    certified = client.post("/v1/search", json={**body, "stop": "certified"}).json()
+    assert certified["results"] == whole["results"]
+    assert certified["plan"]["stop"] == "certified"
+    assert [stage["certified"] for stage in certified["stages"] if stage["name"] == "rerank"] == [1]
+    gap = client.post("/v1/search", json={**body, "stop": 0.01}).json()
+    assert gap["plan"]["stop"] == 0.01
+    assert [10 <= stage["read"] < 300 for stage in gap["stages"] if stage["name"] == "rerank"] == [True]
 
 
 def test_index_facts(client, opened):
@@ -74,7 +151,7 @@ def test_index_facts(client, opened):
         [8, 16, 32],
         "000001",
     )
-    assert facts["shortlist"]["kind"] == "hnsw"
+    assert facts["shortlist"]["kind"] == opened.manifest.shortlist.kind
     assert facts["shortlist"]["dims"] == 16
     assert facts["model_hash"] == opened.manifest.model.content_hash
 
@@ -104,6 +181,18 @@ def test_health(client):
         ({"vectors": [[0] * 32, [0] * 31]}, "vector", "a vector of 31 numbers"),
         ({"vector": [1e300] * 32}, "vector", "NaN or infinity"),
         ({"query": "a", "dimensions": 8}, "dimensions", "Extra inputs are not permitted"),
+        ({"query": "a", "recall": 0}, "recall", "greater than 0 (given 0)"),
+        ({"query": "a", "recall": 95}, "recall", "less than or equal to 1 (given 95)"),
+        ({"query": "a", "recall": "0.9"}, "recall", "given '0.9'"),
+        ({"query": "a", "recall": True}, "recall", "valid number"),
+        ({"query": "a", "milliseconds": 0}, "milliseconds", "greater than 0"),
+        ({"query": "a", "filter": [1]}, "filter", "valid dictionary"),
+        ({"query": "a", "filter": {"n": {"$near": 1}}}, "filter", "'$near' is not an operator on field"),
+        ({"query": "a", "stages": [{"dims": 24}]}, "stages.0.keep", "Field required"),
+        ({"query": "a", "stages": [[24, 5]]}, "stages.0", "valid dictionary"),
+        ({"query": "a", "stages": [{"dims": 8, "keep": 50}]}, "stages", "dimensions must not fall"),
+        ({"query": "a", "stages": [{"dims": 24, "keep": 201}]}, "stages", "candidates not grow"),
+        ({"query": "a", "stages": [{"dims": 24, "keep": 50}] * (MOST_STAGES + 1)}, "stages", "at most 16 items"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(client, body, param, message):
@@ -128,6 +217,12 @@ def test_what_cannot_be_answered_is_refused_by_name(client, body, param, message
         (b'{"query": "a", "k": 1e999}', 422),
         (b'{"query": "a", "k": ' + b"9" * 5000 + b"}", 400),
         (b'{"vector": [NaN]}', 422),
+        (b'{"query": "a", "recall": NaN}', 422),
+        (b'{"query": "a", "milliseconds": Infinity}', 422),
+        (b'{"query": "a", "milliseconds": 1' + b"0" * 400 + b"}", 422),
+        (b'{"query": "a", "filter": {"n": NaN}}', 422),
+        (b'{"query": "a", "filter": {"n": "\\ud800"}}', 422),
+        (b'{"query": "a", "filter": ' + b'{"$not": ' * 200 + b"{}" + b"}" * 200 + b"}", 422),
         (b'{"query": "\\u0000"}', 200),
     ],
 )
@@ -143,7 +238,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-fields = st.sampled_from([*SearchRequest.model_fields, "filter", "offset"])
+fields = st.sampled_from([*SearchRequest.model_fields, "offset"])
 
 
 @given(st.dictionaries(fields, json_values | st.integers(-2, 40), max_size=5), st.booleans())
@@ -211,7 +306,7 @@ class TestEngine:
 
     def run(self, built, scenario, **settings):
         async def go():
-            app = create_app(Settings(index=built, **settings))
+            app = create_app(Settings(index=built, **{"watch_share": 0, **settings}))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 await scenario(client, app.state.engine)
@@ -298,8 +393,107 @@ def test_many_clients_at_once_get_what_one_gets(client, url):
 
 
 def test_scores_are_cosines(client, opened):
-    (hit,) = client.post("/v1/search", json={"query": opened.documents.fetch([5])[0].payload["text"], "k": 1}).json()[
+    (hit,) = client.post("/v1/search", json={"query": opened.view.fetch([5])[0].payload["text"], "k": 1}).json()[
         "results"
     ]
     assert -1 <= hit["score"] <= 1 + 1e-6
     assert np.isfinite(hit["score"])
+
+
+class TestCalibrated:
+    """An index of whose plans the test says what calibration measured."""
+
+    @pytest.fixture
+    def root(self, built, tmp_path):
+        shutil.copytree(built, tmp_path / "index")
+        return tmp_path / "index"
+
+    @pytest.fixture
+    def served(self, root):
+        def run(scenario, *bounds, **settings):
+            """Run on an index with a plan for each (candidates, recall_low, milliseconds)."""
+            folder = root / "generations" / "000001"
+            manifest = Manifest.read(folder)
+            plans = tuple(
+                CalibratedPlan(
+                    k=10,
+                    structure=manifest.shortlist.kind,
+                    dims=manifest.shortlist.dims,
+                    candidates=candidates,
+                    effort=None,
+                    stages=(FunnelStage(32, 10),),
+                    recall=recall_low + 0.001,
+                    recall_low=recall_low,
+                    milliseconds=milliseconds,
+                )
+                for candidates, recall_low, milliseconds in bounds
+            )
+            facts = CalibrationFacts(
+                created=datetime.now(UTC),
+                queries="sampled",
+                kinds={"documents": 100},
+                confidence=0.95,
+                cores=1,
+                seconds=1.0,
+                plans=plans,
+            )
+            manifest.model_copy(update={"calibration": facts if plans else None}).write(folder)
+            TestEngine().run(root, scenario, **settings)
+
+        return run
+
+    def test_a_recall_or_a_time_chooses_the_plan(self, served):
+        async def scenario(client, engine):
+            await engine.load()
+
+            async def ask(**wanted):
+                answer = await client.post("/v1/search", json={"query": "w1 w2", "k": 5, **wanted})
+                plan = answer.raise_for_status().json()["plan"]
+                return plan["candidates"], plan["promise"]
+
+            promise = {"recall": 0.999, "recall_low": 0.998, "milliseconds": 0.1, "met": True}
+            assert await ask(recall=0.99) == (10, promise)
+            assert (await ask(recall=0.9985))[0] == 400
+            assert (await ask(milliseconds=5.0))[0] == 400
+            assert (await ask(milliseconds=0.5))[0] == 10
+            candidates, promise = await ask(recall=1)
+            assert (candidates, promise["met"]) == (400, False)
+            refused = await client.post("/v1/search", json={"query": "w1", "recall": 0.9, "dims": 8})
+            assert (refused.status_code, error_of(refused)["param"]) == (422, "recall")
+            assert "together with dims" in error_of(refused)["message"]
+
+        served(scenario, (10, 0.998, 0.1), (400, 0.9985, 1.0))
+
+    @pytest.mark.parametrize("name", ["recall", "milliseconds"])
+    def test_without_plans_nothing_can_be_asked_of_them(self, served, name):
+        async def scenario(client, engine):
+            await engine.load()
+            assert (await client.get("/v1/index")).json()["calibration"] is None
+            refused = await client.post("/v1/search", json={"query": "w1", name: 0.9})
+            assert (refused.status_code, error_of(refused)["param"]) == (422, name)
+            assert "no calibrated plans; measure them with mrl index calibrate" in error_of(refused)["message"]
+
+        served(scenario)
+
+    def test_the_index_tells_its_plans_and_how_live_queries_fare(self, served, root, caplog):
+        async def scenario(client, engine):
+            await engine.load()
+            for text in (f"w{i} w{i + 1} w{i + 2}" for i in range(60)):
+                await client.post("/v1/search", json={"query": text})
+                assert engine.index.watch.wait(10)
+            facts = (await client.get("/v1/index")).raise_for_status().json()
+            assert [plan["recall_low"] for plan in facts["calibration"]["plans"]] == [0.998]
+            watched = facts["recall_watch"]
+            (level,) = watched["levels"]
+            assert watched["sampled"] >= level["overall"]["queries"] >= 60
+            assert (watched["generation"], watched["confidence"], watched["dropped"]) == ("000001", 0.95, 0)
+            assert level["promised"] == 0.998
+            assert level["recent"]["low"] < level["recent"]["recall"] < level["recent"]["high"] < 0.998
+            assert watched["alarm"]
+            assert level["alarm"]
+            assert "under the promise" in level["message"]
+
+        # Ten candidates by half the dimensions do not hold nearly all of the ten nearest.
+        served(scenario, (10, 0.998, 0.1), watch_share=1, watch_budget=1)
+        assert caplog.text.count("under the promise") == 1
+        assert list((root / "watch").glob("000001-*.json"))

@@ -1,0 +1,5 @@
+"""``python -m benchmarks.retrieval``."""
+
+from benchmarks.retrieval.cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""Which plans to try: lengths of the shortlist, efforts of the structure, reranks in between."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from indexer.calibration.front import front, thinned
+from indexer.calibration.measure import Trial
+from indexer.calibration.queries import MOST_COPIES
+from indexer.plan import SCAN, FunnelStage, Plan
+from indexer.shortlist import Shortlist
+
+_MIDDLE_OUT = (10, 5, 20, 2, 40, 1.5)
+"""Candidates for each result; the likely ones first, for when time is short."""
+_FUNNEL_FROM = 8
+"""Candidates for each result from which a rerank in between may save more than it costs."""
+_GAIN = 5e-4
+"""Recall that a further step has to bring for the next one to be tried."""
+_HOPELESS = 0.5
+"""Recall under which nobody would search."""
+
+Try = Callable[[Plan], Trial]
+Variants = Callable[[Plan], Iterable[Plan]]
+
+
+class Grid:
+    """The plans of one index for one k, tried from cheap to dear, and no further than they gain."""
+
+    def __init__(
+        self, shortlist: Shortlist, structure: str, own_dims: int, sizes: Sequence[int], rows: int, k: int
+    ) -> None:
+        """Describe the index.
+
+        Args:
+            shortlist: its structure; ``structure`` its kind, ``own_dims`` its size Ds.
+            sizes: the nested sizes, the last is D.
+            rows: N.
+            k: results.
+        """
+        self._shortlist, self._structure, self._own_dims = shortlist, structure, own_dims
+        self._sizes, self._rows, self.k = sizes, rows, k
+
+    @property
+    def exact(self) -> Plan:
+        """One look at every row at D."""
+        dimension = self._sizes[-1]
+        return Plan(self.k, dimension, self.k, None, (FunnelStage(dimension, self.k),), SCAN)
+
+    def narrowed(self, attempt: Try, most: int, until: float, stopping: Variants = lambda plan: ()) -> list[Trial]:
+        """Try plans until nothing is gained or the time is over, and return those worth measuring well.
+
+        Args:
+            attempt: measures a plan roughly.
+            most: plans returned.
+            until: when to stop, by ``time.monotonic()``.
+            stopping: gives plans like one, with a stop rule.
+        """
+        tried = [attempt(self.exact)]  # what is slower than that is not worth a second look
+        for length in self._lengths(_MIDDLE_OUT):
+            efforts = self._shortlist.efforts(length)
+            plans = [self._plan(self._own_dims, length, effort, self._structure) for effort in efforts]
+            self._climb(plans, attempt, tried, until)
+        for trial in front(tried, _recall):
+            for plan in chain(self._funnels(trial.plan), stopping(trial.plan)):
+                if time.monotonic() < until:
+                    tried.append(attempt(plan))
+        for size in self._sizes[:-1]:
+            plans = [self._plan(size, length, None, SCAN) for length in self._lengths(sorted(_MIDDLE_OUT))]
+            self._climb(plans, attempt, tried, until)
+        found = [one for one in front(tried, _recall) if one.recall >= _HOPELESS and one.plan != self.exact]
+        return thinned(found, _recall, most)
+
+    def _climb(self, plans: Sequence[Plan], attempt: Try, tried: list[Trial], until: float) -> None:
+        """Try plans from cheap to dear, until a dearer one finds no more, or costs more than one that finds all."""
+        last = 0.0
+        enough = min((one.milliseconds for one in tried if one.recall > 1 - _GAIN), default=math.inf)
+        for plan in plans:
+            if len(tried) > 1 and time.monotonic() > until:
+                return
+            trial = attempt(plan)
+            tried.append(trial)
+            if trial.recall < last + _GAIN or trial.milliseconds > enough:
+                return
+            last = trial.recall
+
+    def _lengths(self, times: Sequence[float]) -> list[int]:
+        lengths = [max(self.k + MOST_COPIES, round(self.k * one)) for one in times]
+        return [length for length in dict.fromkeys(lengths) if length <= self._rows // 2]
+
+    def _plan(self, dims: int, length: int, effort: int | None, structure: str) -> Plan:
+        return Plan(self.k, dims, length, effort, (FunnelStage(self._sizes[-1], self.k),), structure)
+
+    def _funnels(self, plan: Plan) -> Iterator[Plan]:
+        """One rerank at each size between Ds and D, and halving lists over all of them (section 4.3.1)."""
+        between = [size for size in self._sizes[:-1] if size > plan.dims]
+        if plan.candidates < _FUNNEL_FROM * self.k or plan.single:
+            return
+        fewest = self.k + MOST_COPIES
+        for size in between:
+            yield _with_stages(plan, [FunnelStage(size, max(fewest, plan.candidates // 4))])
+        if len(between) > 1:
+            keeps = [max(fewest, plan.candidates >> step) for step in range(1, len(between) + 1)]
+            yield _with_stages(plan, [FunnelStage(*stage) for stage in zip(between, keeps, strict=True)])
+
+
+def _with_stages(plan: Plan, stages: list[FunnelStage]) -> Plan:
+    return replace(plan, stages=(*stages, *plan.stages))
+
+
+def _recall(trial: Trial) -> float:
+    return trial.recall

@@ -1,0 +1,131 @@
+"""Measuring plans: what they find, and how long one query takes."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from indexer.calibration.bound import Sample
+from indexer.calibration.queries import MOST_COPIES
+from indexer.calibration.truth import Examined
+from indexer.kernels import Rows
+from indexer.plan import FunnelStage, Plan
+from indexer.ranking import Ranker
+from indexer.results import StageClock
+from indexer.shortlist.base import Candidates
+from models.nesting import Vectors
+
+_TOGETHER = 50
+_ROUGH = (3, 12)
+_ROUGH_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A plan and what a few queries say of it.
+
+    Attributes:
+        plan: the plan.
+        recall: the lowest mean recall of all kinds of queries.
+        milliseconds: median time of a query on one thread.
+    """
+
+    plan: Plan
+    recall: float
+    milliseconds: float
+
+
+class Meter:
+    """Runs plans over queries whose exact answers are known."""
+
+    def __init__(self, ranker: Ranker, threads: int) -> None:
+        self._ranker, self._threads = ranker, threads
+
+    def sample(self, plan: Plan, examined: Sequence[Examined]) -> Sample:
+        """Return recall@k of each query."""
+        by_kind = []
+        for one in examined:
+            if plan.stop is None:
+                wide = _widened(plan)
+                scores, rows = self._ranker.rank(one.queries.vectors, wide, None, StageClock(), self._threads)
+            else:
+                scores, rows = self._stopped(plan, one)
+            by_kind.append(one.recalls(scores, rows, plan.k))
+        return Sample(by_kind)
+
+    def _stopped(self, plan: Plan, examined: Examined) -> tuple[Vectors, Rows]:
+        """Rank without the rows that must not be found: a gap is taken from the k-th of the others."""
+        queries = examined.queries
+        found = self._ranker.candidates(queries.vectors, plan, None, self._threads)
+        hidden = (found.rows[:, :, None] == queries.left_out[:, None, :]).any(axis=2)
+        rest = Candidates(found.scores, np.where(hidden, -1, found.rows))
+        scores, rows = self._ranker.rerank(queries.vectors, rest, plan, StageClock(), self._threads)
+        return self._ranker.distinct.expand(scores, rows, None)
+
+    def samples(self, plans: Sequence[Plan], examined: Sequence[Examined], until: float) -> list[Sample]:
+        """Return the recalls of several plans over the same queries: as many as time allows, by ``time.monotonic()``.
+
+        The first of each kind are asked however long they take.
+        """
+        longest = max(map(len, examined))
+        samples: list[Sample] = []
+        for start in range(0, longest, _TOGETHER):
+            if samples and time.monotonic() > until:
+                break
+            some = [one.part(slice(start, start + _TOGETHER)) for one in examined]
+            more = [self.sample(plan, some) for plan in plans]
+            samples = [a + b for a, b in zip(samples, more, strict=True)] if samples else more
+        return samples
+
+    def trial(self, plan: Plan, examined: Sequence[Examined]) -> Trial:
+        """Measure recall over all queries, where it needs measuring, and time over a few."""
+        recall = 1.0 if plan.single else self.sample(plan, examined).mean
+        fewest, most = _ROUGH
+        seconds: list[float] = []
+        for query in itertools.islice(alternating(examined), most):
+            if len(seconds) >= fewest and sum(seconds) > _ROUGH_SECONDS:
+                break
+            seconds.append(self._seconds(query, plan))
+        return Trial(plan, recall, float(np.median(seconds)) * 1e3)
+
+    def milliseconds(
+        self, plans: Sequence[Plan], queries: Iterable[Vectors], fewest: int, most: int, until: float
+    ) -> list[float]:
+        """Return the median time of one query on one thread for each plan.
+
+        The plans take turns at every query, so that whatever else the machine does is shared by all.
+
+        Args:
+            plans: what is timed.
+            queries: each of shape (1, D).
+            fewest, most: queries for each plan.
+            until: when to stop, by ``time.monotonic()``, once it were ``fewest``.
+        """
+        seconds: list[list[float]] = []
+        for query in itertools.islice(queries, most):
+            if len(seconds) >= fewest and time.monotonic() > until:
+                break
+            seconds.append([self._seconds(query, plan) for plan in plans])
+        medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()
+        return medians
+
+    def _seconds(self, query: Vectors, plan: Plan) -> float:
+        started = time.perf_counter()
+        self._ranker.rank(query, plan, None, StageClock())
+        return time.perf_counter() - started
+
+
+def _widened(plan: Plan) -> Plan:
+    """Return the plan with room for the rows that will be left out of its answer."""
+    k = plan.k + MOST_COPIES
+    return replace(plan, k=k, stages=(*plan.stages[:-1], FunnelStage(plan.rerank_dims, k)))
+
+
+def alternating(examined: Sequence[Examined]) -> Iterable[Vectors]:
+    """Return queries, each of shape (1, D), of every kind in turn."""
+    turns = zip(*(one.queries.vectors[:, None] for one in examined), strict=False)
+    return itertools.chain.from_iterable(turns)

@@ -1,0 +1,51 @@
+"""The files of one generation, opened and checked against its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.distinct import FILE_NAME as DISTINCT
+from indexer.distinct import DistinctRows
+from indexer.documents import FILE_NAME as DOCUMENTS
+from indexer.documents import Documents
+from indexer.errors import BundleCorruptError
+from indexer.manifest import Manifest
+from indexer.ranking import Ranker
+from indexer.shortlist import KINDS, require_available, shortlist_type
+from indexer.stopping import FILE_NAME as PREFIX_NORMS
+from indexer.stopping import PrefixNorms
+from indexer.vectors import FILE_NAME as VECTORS
+from indexer.vectors import StoredVectors
+
+
+class OpenedGeneration:
+    """What a generation is searched with. Nothing in it changes.
+
+    Attributes:
+        path, manifest, shortlist, vectors, distinct, documents: its parts.
+        ranker: finds rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open every file.
+
+        Raises:
+            BundleError: a file is missing, unreadable or of the wrong size, or the format is another.
+            InvalidOptionError: this machine cannot run the generation's structure; the message names what to use.
+        """
+        self.path, self.manifest = path, Manifest.read(path)
+        kind = self.manifest.shortlist.kind
+        if kind not in KINDS:
+            raise BundleCorruptError(f"{path}: unknown shortlist {kind!r}; known are {', '.join(KINDS)}")
+        require_available(kind)
+        structure = shortlist_type(kind)
+        self.shortlist = structure.load(path / structure.file_name)
+        self.vectors = StoredVectors.open(path / VECTORS, self.manifest.rows, self.manifest.dimension)
+        self.distinct = DistinctRows.load(path / DISTINCT)
+        norms = PrefixNorms.open(path / PREFIX_NORMS, self.manifest.rows, self.manifest.shortlist.dims)
+        self.ranker = Ranker(self.vectors, self.shortlist, self.distinct, norms)
+        self.documents = Documents(path / DOCUMENTS)
+
+    def close(self) -> None:
+        """Close the document file."""
+        self.documents.close()

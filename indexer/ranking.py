@@ -1,0 +1,145 @@
+"""From query vectors to rows: shortlist, funnel of reranks, and whether structure or scan serves under a filter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from indexer.distinct import DistinctRows
+from indexer.kernels import Rows
+from indexer.plan import SCAN, Plan
+from indexer.results import StageClock
+from indexer.rowset import RowSet
+from indexer.shortlist.base import Candidates, Shortlist
+from indexer.stopping import PrefixNorms, rank_stopping
+from indexer.vectors import StoredVectors
+from models.errors import InvalidOptionError
+from models.nesting import Vectors, truncate
+
+_VISITS_PER_SCORE = 16
+"""Measured: a structure's step of effort, with all the neighbours it looks at, takes as long as to score 16 rows."""
+
+
+class Ranker:
+    """Searches the rows of one generation."""
+
+    def __init__(
+        self, vectors: StoredVectors, shortlist: Shortlist, distinct: DistinctRows, norms: PrefixNorms | None = None
+    ) -> None:
+        """Take a generation's parts; a certified stop needs ``norms``."""
+        self.vectors, self.shortlist, self.distinct, self._norms = vectors, shortlist, distinct, norms
+
+    def rank(
+        self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int = 1
+    ) -> tuple[Vectors, Rows]:
+        """Find rows.
+
+        Args:
+            queries: shape (n, D).
+            plan: how.
+            allowed: rows that may be found; all where None.
+            clock: takes the stages down.
+            threads: used where there is more than one query.
+
+        Returns:
+            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; -inf and -1 only
+            where fewer rows than k may be found.
+        """
+        if allowed is not None:
+            plan = self._under_filter(plan, len(allowed))
+        if plan.stop and plan.stop.gap is None and plan.structure != SCAN and not self.shortlist.exact_scores:
+            raise InvalidOptionError(
+                "stop", f"a certified stop needs exact scores of the shortlist: {plan.structure!r} estimates them"
+            )
+        if plan.structure == SCAN:
+            return self._scan(queries, plan, allowed, clock, threads)
+        scores, rows = self._by_structure(queries, plan, allowed, clock, threads)
+        # A graph may not reach every row, and a filter may hide what it reaches; k results are promised where k exist.
+        starved = rows[:, min(plan.k, len(self.vectors) if allowed is None else len(allowed)) - 1] < 0
+        if starved.any():
+            exact = _single(plan)
+            scores[starved], rows[starved] = self._scan(queries[starved], exact, allowed, clock, threads)
+        return scores, rows
+
+    def _by_structure(
+        self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int
+    ) -> tuple[Vectors, Rows]:
+        found = clock.run(
+            "shortlist",
+            partial(self.candidates, queries, plan, allowed, threads),
+            dims=plan.dims,
+            candidates_in=len(self.vectors) if allowed is None else len(allowed),
+            candidates_out=plan.candidates,
+            structure=plan.structure,
+        )
+        scores, rows = self.rerank(queries, found, plan, clock, threads)
+        return self.distinct.expand(scores, rows, allowed)
+
+    def candidates(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int = 1) -> Candidates:
+        """Find the shortlist alone, by the structure; arguments as in :meth:`rank`."""
+        numbers = None if allowed is None else self.distinct.numbers_of(allowed)
+        count, effort = plan.candidates, plan.effort
+        if numbers is not None and not self.shortlist.filters:
+            # What may not be found is dropped afterwards, so that much more has to be looked for.
+            share = len(numbers) / len(self.distinct)
+            count = min(len(self.distinct), math.ceil(count / share))
+            effort = math.ceil(effort / share) if effort else None
+            numbers = None
+        bitmap = None if numbers is None else numbers.bitmap
+        found = self.shortlist.search(truncate(queries, plan.dims), count, effort, bitmap, threads)
+        return Candidates(found.scores, self.distinct.rows_of(found.rows, allowed))
+
+    def _scan(
+        self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int
+    ) -> tuple[Vectors, Rows]:
+        keep = plan.k if plan.single else plan.candidates
+
+        def search() -> tuple[Vectors, Rows]:
+            coarse = truncate(queries, plan.dims)
+            if allowed is None:
+                return self.vectors.nearest(coarse, plan.dims, keep, threads)
+            return self.vectors.rank(coarse, allowed.rows[None], plan.dims, keep, threads)
+
+        scores, rows = clock.run(
+            "shortlist",
+            search,
+            dims=plan.dims,
+            candidates_in=len(self.vectors) if allowed is None else len(allowed),
+            candidates_out=keep,
+            structure=SCAN,
+        )
+        return (scores, rows) if plan.single else self.rerank(queries, Candidates(scores, rows), plan, clock, threads)
+
+    def rerank(
+        self, queries: Vectors, found: Candidates, plan: Plan, clock: StageClock, threads: int = 1
+    ) -> tuple[Vectors, Rows]:
+        """Rank a shortlist by the stages of a plan, the vectors of rows that are equal once; see :meth:`rank`."""
+        scores, rows = found
+        for number, stage in enumerate(plan.stages):
+            facts: dict[str, Any] = {"dims": stage.dims, "candidates_in": rows.shape[1], "candidates_out": stage.keep}
+            prefixes = truncate(queries, stage.dims)
+            if plan.stop is None or number:
+                rerank = partial(self.vectors.rank, prefixes, rows, stage.dims, stage.keep, threads)
+                scores, rows = clock.run("rerank", rerank, **facts)
+                continue
+            norms = self._norms if plan.stop.gap is None else None
+            stopping = partial(rank_stopping, self.vectors, prefixes, rows, scores, stage.dims, stage.keep, plan.stop)
+            stopped = clock.run("rerank", partial(stopping, norms, threads), **facts)
+            scores, rows = stopped.scores, stopped.rows
+            clock.add(read=float(stopped.read.mean()), certified=float(stopped.certified.mean()))
+        return scores, rows
+
+    def _under_filter(self, plan: Plan, count: int) -> Plan:
+        """Scan where few rows may be found; there a structure would look at many that may not, to find a few."""
+        if plan.structure == SCAN:
+            return plan
+        effort = max(plan.effort or 0, plan.candidates)
+        if count <= plan.candidates or count * count <= _VISITS_PER_SCORE * effort * len(self.vectors):
+            return _single(plan)
+        return plan
+
+
+def _single(plan: Plan) -> Plan:
+    return replace(plan, structure=SCAN, dims=plan.rerank_dims, stages=plan.stages[-1:], stop=None)

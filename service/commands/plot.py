@@ -1,0 +1,75 @@
+"""The picture of calibrated plans: recall against time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from indexer.manifest import CalibratedPlan
+
+_COLORS = ("#1f6feb", "#d1562c", "#2da44e", "#8250df")
+_LABELS = 5
+"""Plans of each k that are labelled."""
+
+
+def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
+    """Draw the plans of each k as a PNG: the recall measured, a bar down to what is promised, and the time.
+
+    Args:
+        plans: at least one.
+        title: says of what.
+        path: where the picture goes.
+    """
+    figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
+    try:
+        for number, k in enumerate(sorted({plan.k for plan in plans})):
+            _draw([plan for plan in plans if plan.k == k], f"recall@{k}", _COLORS[number % len(_COLORS)], axes)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        lowest = min(plan.recall_low for plan in plans)
+        axes.set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.01), 1 + 0.06 * (1 - lowest) + 0.003)
+        axes.margins(x=0.12)
+        axes.set_xlabel("milliseconds a query, one thread, without encoding")
+        axes.set_ylabel("recall against exact search, and its lower bound")
+        axes.set_title(title, fontsize=11)
+        axes.grid(alpha=0.25, which="both")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower right")
+        figure.savefig(path, dpi=150)
+    finally:
+        plt.close(figure)
+
+
+def _draw(plans: Sequence[CalibratedPlan], label: str, color: str, axes: Axes) -> None:
+    times = [plan.milliseconds for plan in plans]
+    recalls = [plan.recall for plan in plans]
+    below = [max(0.0, plan.recall - plan.recall_low) for plan in plans]
+    axes.errorbar(
+        times, recalls, yerr=[below, [0.0] * len(plans)], fmt="o-", color=color, capsize=3, markersize=5, label=label
+    )
+    step = max(1, -(-len(plans) // _LABELS))
+    for place in sorted({*range(0, len(plans), step), len(plans) - 1}):
+        # Beside the point, where the line has not been yet; the last one on the free side, over it.
+        last = place == len(plans) - 1
+        axes.annotate(
+            _name(plans[place]),
+            (times[place], recalls[place]),
+            textcoords="offset points",
+            xytext=(4, 7) if last else (7, -4),
+            ha="right" if last else "left",
+            fontsize=8,
+            color=color,
+        )
+
+
+def _name(plan: CalibratedPlan) -> str:
+    if plan.exact:
+        return "exact scan"
+    effort = f", effort {plan.effort}" if plan.effort else ""
+    return f"{plan.structure} {plan.dims}d, K {plan.candidates}{effort}"
