@@ -49,7 +49,7 @@ def build(corpus: Path, out: Path) -> dict[str, Any]:
 def content(out: Path) -> tuple[Any, ...]:
     """What must be the same however often a build was killed; the graph's links follow the threads' luck."""
     with Index.open(out) as index:
-        folder, hits = index.path, index.search([QUERY], SearchOptions(dims=index.dimension)).hits
+        folder, hits = index.opened.path, index.search([QUERY], SearchOptions(dims=index.dimension)).hits
         manifest = Manifest.read(folder)
         assert manifest.differing_files(folder) == []
     connection = sqlite3.connect(folder / "documents.sqlite")

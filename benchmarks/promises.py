@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,8 @@ class WorkMeter(Meter):
         return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
 
 
-def plan_of(calibrated: CalibratedPlan) -> Plan:
-    names = ("k", "dims", "candidates", "effort", "stages", "structure")
-    return Plan(**{name: getattr(calibrated, name) for name in names})
+def plan_of(calibrated: CalibratedPlan, rows: int) -> Plan:
+    return replace(choose_plan([calibrated], SearchOptions(k=calibrated.k), rows), promise=None)
 
 
 def check(
@@ -81,7 +81,7 @@ def check(
     found: dict[CalibratedPlan, float] = {}
     for plan in facts.plans:
         if not plan.exact:
-            found[plan] = calibration.meter.sample(plan_of(plan), unseen).mean
+            found[plan] = calibration.meter.sample(plan_of(plan, len(opened.vectors)), unseen).mean
     print(f"  seed {seed}: {facts.kinds}, {facts.seconds} s", file=sys.stderr)
     for plan, achieved in found.items():
         mark = "" if achieved >= plan.recall_low else "   BROKEN"
@@ -101,14 +101,12 @@ def _plan_result(plan: CalibratedPlan, achieved: float) -> dict[str, Any]:
 def _targets(plans: Sequence[CalibratedPlan], found: dict[CalibratedPlan, float], rows: int) -> list[dict[str, Any]]:
     chosen = []
     for target in TARGETS:
-        plan = choose_plan(plans, SearchOptions(recall=target), rows)
-        own = next(one for one in plans if plan_of(one) == Plan(**{**_fields(plan), "promise": None}))
+        promise = choose_plan(plans, SearchOptions(recall=target), rows).promise
+        own = next(
+            one for one in plans if (one.recall_low, one.milliseconds) == (promise.recall_low, promise.milliseconds)
+        )
         chosen.append({"target": target, "exact": own.exact, "achieved": found.get(own, 1.0)})
     return chosen
-
-
-def _fields(plan: Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in Plan.__slots__}
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -173,10 +173,8 @@ class Delta:
         kinds = {dimension * np.dtype(kind).itemsize: kind for kind in (np.int8, np.float16, np.float32)}
         if len(vector) not in kinds:
             raise BundleCorruptError(f"the journal has a vector of {len(vector)} bytes for {dimension} dimensions")
-        converted: npt.NDArray[Any] = encode(np.frombuffer(vector, kinds[len(vector)])[None].astype(np.float32), dtype)[
-            0
-        ]
-        return converted
+        numbers = np.frombuffer(vector, kinds[len(vector)]).astype(np.float32)
+        return encode(numbers[None], dtype).reshape(dimension)
 
 
 def _grown(array: npt.NDArray[Any], used: int, needed: int) -> npt.NDArray[Any]:

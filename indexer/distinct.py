@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ class DistinctRows:
     def __init__(self, first: npt.NDArray[np.int32], starts: Rows, members: Rows) -> None:
         """Take the parts: the vectors that repeat have the rows ``members[starts[g]:starts[g + 1]]``, ascending."""
         self.first, self._starts, self._members = first, starts, members
+        self._numbers: WeakKeyDictionary[RowSet, RowSet] = WeakKeyDictionary()
         order = np.argsort(members)
         self._repeated = members[order]
         self._group = np.repeat(np.arange(len(starts) - 1), np.diff(starts))[order]
@@ -100,6 +102,13 @@ class DistinctRows:
         """Return the vectors that have an allowed row."""
         if not len(self._repeated):
             return allowed
+        known = self._numbers.get(allowed)
+        if known is None:
+            # A set of rows is asked for again and again: by every search under the same filter.
+            known = self._numbers[allowed] = self._find_numbers(allowed)
+        return known
+
+    def _find_numbers(self, allowed: RowSet) -> RowSet:
         heads = allowed.rows.copy()
         place = np.minimum(np.searchsorted(self._repeated, heads), len(self._repeated) - 1)
         repeats = self._repeated[place] == heads

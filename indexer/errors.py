@@ -6,6 +6,7 @@ AdaptiveRetrievalError (models.errors)
 │   ├── BundleFormatError      written by another format version, or its manifest is unreadable
 │   ├── BundleCorruptError     a file is missing or differs from what the manifest says
 │   ├── BundleBusyError        another builder holds it
+│   ├── PrunedError            updates that a reader has not seen were folded into a later generation (indexer.journal)
 │   └── ModelMismatchError     the encoder is not the one the index was built with
 └── BuildError             a build cannot start or go on
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from indexer.plan import Plan
@@ -17,7 +17,7 @@ class Stage:
     """One step of a search.
 
     Attributes:
-        name: ``encode``, ``shortlist``, ``rerank`` or ``documents``.
+        name: ``encode``, ``filter``, ``shortlist``, ``rerank``, ``updates`` or ``documents``.
         milliseconds: for all queries of the call together.
         dims: size looked at; None where it does not apply.
         candidates_in, candidates_out: rows a query before and after.
@@ -70,9 +70,9 @@ class StageClock:
         """Run a step; ``facts`` are the other attributes of its :class:`Stage`."""
         started = time.perf_counter()
         value = step()
-        self.stages.append(Stage(name, (time.perf_counter() - started) * 1e3, **facts))
+        self.add(name, started, **facts)
         return value
 
-    def add(self, **facts: Any) -> None:
-        """Add to the last stage what its step has found out."""
-        self.stages[-1] = replace(self.stages[-1], **facts)
+    def add(self, name: str, started: float, **facts: Any) -> None:
+        """Take down a step that began at ``started``, by ``time.perf_counter()``, and has ended now."""
+        self.stages.append(Stage(name, (time.perf_counter() - started) * 1e3, **facts))

@@ -52,8 +52,8 @@ def readme_index(tmp_path_factory):
     """The README's own corpus, written and indexed by its own commands."""
     root = tmp_path_factory.mktemp("readme")
     rows = [json.loads(line) for line in re.findall(r"'(\{\"_id\".*?\})'", README)]
-    assert len(rows) == 3
-    (root / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row["_id"] for row in rows] == ["1", "2", "3", "4"]
+    (root / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
     return root
 
 
@@ -78,16 +78,17 @@ def test_the_python_example_runs_and_the_curl_examples_are_answered(readme_index
                 for ours, theirs in zip(answer["results"], shown["results"], strict=True):
                     assert (ours["id"], ours["payload"]) == (theirs["id"], theirs["payload"])
                     np.testing.assert_allclose(ours["score"], theirs["score"], atol=1e-4)
+                for plan in (answer["plan"], shown["plan"]):
+                    plan["promise"].pop("milliseconds")  # another machine, another time
                 assert answer["plan"] == shown["plan"]
                 assert [stage["name"] for stage in answer["stages"]] == [stage["name"] for stage in shown["stages"]]
 
 
 def test_the_commands_the_readme_names_exist(mrl_commands):
-    named = set(re.findall(r"\bmrl ([a-z]+)(?: (build|inspect|verify|rollback))?", README))
+    named = set(re.findall(r"\bmrl (?:(index) ([a-z]+)|([a-z]+))", README))
     assert named
-    for command, sub in named:
-        assert command in mrl_commands
-        assert not sub or sub in mrl_commands[command]
+    for group, sub, command in named:
+        assert (sub in mrl_commands[group]) if group else command in mrl_commands
 
 
 def test_the_readme_names_make_targets_and_files_that_exist():

@@ -54,7 +54,7 @@ DATA_SETS = {
             100_000,
             (10_000, CORPUS_ROWS),
             {
-                "ours": {"sizes": (64, 128, 256), "dims": 256, "shortlist": "symqg", "storage": "int8"},
+                "ours": {"sizes": (64, 128, 256), "dims": 256, "shortlist": "symqg", "storage": "float16"},
                 "ours-small": {
                     "sizes": (64, 128, 256),
                     "dims": 128,
@@ -74,7 +74,7 @@ DATA_SETS = {
             100_000,
             (10_000, CORPUS_ROWS),
             {
-                "ours": {"sizes": (64, 128, 256, 512, 1024), "dims": 1024, "shortlist": "symqg", "storage": "int8"},
+                "ours": {"sizes": (64, 128, 256, 512, 1024), "dims": 1024, "shortlist": "symqg", "storage": "float16"},
                 "ours-small": {
                     "sizes": (64, 128, 256, 512, 1024),
                     "dims": 256,
@@ -94,7 +94,7 @@ DATA_SETS = {
             100_000,
             (10_000,),
             {
-                "ours": {"sizes": (128, 192, 384), "dims": 384, "shortlist": "symqg", "storage": "int8"},
+                "ours": {"sizes": (128, 192, 384), "dims": 384, "shortlist": "symqg", "storage": "float16"},
                 "ours-small": {
                     "sizes": (128, 192, 384),
                     "dims": 192,
@@ -132,7 +132,7 @@ def _steps(name: str, values: tuple[int, ...], **fixed: int) -> tuple[Knob, ...]
     return tuple({name: value, **fixed} for value in values)
 
 
-_EFFORTS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 900, 1280)
+_EFFORTS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 900, 1280, 2500)
 _PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 _PROMISES = tuple({"recall": r} for r in (0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995))

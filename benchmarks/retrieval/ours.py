@@ -17,6 +17,8 @@ from indexer.calibration import CalibrationOptions, calibrate_index
 from models.encoders import Prompts
 from models.nesting import Nesting, Vectors
 
+_CALIBRATION_SECONDS = 90
+
 
 class GivenVectors:
     """An encoder whose vectors are there already: a text is the number of its row."""
@@ -69,7 +71,7 @@ class Ours(Peer):
             dims=dims, shortlist=shortlist, shortlist_values=values, vectors=storage, calibration=None
         )
         build_index(Corpus([corpus]), encoder, root / "index", options)
-        calibrate_index(root / "index", queries, CalibrationOptions(k=(10,)))
+        calibrate_index(root / "index", queries, CalibrationOptions(k=(10,), seconds=_CALIBRATION_SECONDS))
         corpus.unlink()
         return cls(Index.open(root / "index"))
 

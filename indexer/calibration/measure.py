@@ -110,6 +110,8 @@ class Meter:
             if len(seconds) >= fewest and time.monotonic() > until:
                 break
             seconds.append([self._seconds(query, plan) for plan in plans])
+        if not seconds:  # an index without rows has no queries
+            return [0.0] * len(plans)
         medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()
         return medians
 

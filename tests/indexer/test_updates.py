@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from indexer import BuildOptions, Corpus, Document, Index, ModelMismatchError, SearchOptions, build_index
 from indexer.append import append_corpus
 from indexer.compact import compact_index
-from indexer.errors import BundleCorruptError
+from indexer.errors import BundleBusyError, BundleCorruptError
 from indexer.filters import parse_filter
 from indexer.generations import Generations
 from indexer.results import StageClock
@@ -508,3 +508,19 @@ def test_a_payload_comes_back_as_it_was_given(tmp_path):
         compact_index(index.root)
         index.reload()
         assert index.search(["w9"]).hits[0][0].payload == payload
+
+
+def test_updates_read_before_an_error_are_shown_once_it_is_over(tmp_path, monkeypatch):
+    with make_index(tmp_path, ["w1"], ENCODER) as index, Updates.open(index.root, encoder=ENCODER) as updates:
+        updates.upsert([document("a")])
+        pages = type(index._journal).pages
+
+        def broken(journal, after, until=None):
+            yield next(pages(journal, after, until))
+            raise BundleBusyError("others have been writing")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(index._journal), "pages", broken)
+            with pytest.raises(BundleBusyError, match="others have been writing"):
+                index.search(["w1"])
+        assert len(index) == 2
