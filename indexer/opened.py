@@ -37,7 +37,7 @@ class OpenedGeneration:
         kind = self.manifest.shortlist.kind
         if kind not in KINDS:
             raise BundleCorruptError(f"{path}: unknown shortlist {kind!r}; known are {', '.join(KINDS)}")
-        require_available(kind)
+        require_available(kind, build=False)
         structure = shortlist_type(kind)
         self.shortlist = structure.load(path / structure.file_name)
         self.vectors = StoredVectors.open(path / VECTORS, self.manifest.rows, self.manifest.dimension)

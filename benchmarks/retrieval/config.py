@@ -54,7 +54,7 @@ DATA_SETS = {
             100_000,
             (10_000, CORPUS_ROWS),
             {
-                "ours": {"sizes": (64, 128, 256), "dims": 256, "shortlist": "symqg", "storage": "float16"},
+                "ours": {"sizes": (64, 128, 256), "dims": 256, "shortlist": "symqg", "bits": 0, "storage": "float16"},
                 "ours-small": {
                     "sizes": (64, 128, 256),
                     "dims": 128,
@@ -74,7 +74,13 @@ DATA_SETS = {
             100_000,
             (10_000, CORPUS_ROWS),
             {
-                "ours": {"sizes": (64, 128, 256, 512, 1024), "dims": 1024, "shortlist": "symqg", "storage": "float16"},
+                "ours": {
+                    "sizes": (64, 128, 256, 512, 1024),
+                    "dims": 1024,
+                    "shortlist": "symqg",
+                    "bits": 0,
+                    "storage": "float16",
+                },
                 "ours-small": {
                     "sizes": (64, 128, 256, 512, 1024),
                     "dims": 256,
@@ -94,7 +100,7 @@ DATA_SETS = {
             100_000,
             (10_000,),
             {
-                "ours": {"sizes": (128, 192, 384), "dims": 384, "shortlist": "symqg", "storage": "float16"},
+                "ours": {"sizes": (128, 192, 384), "dims": 384, "shortlist": "symqg", "bits": 0, "storage": "float16"},
                 "ours-small": {
                     "sizes": (128, 192, 384),
                     "dims": 192,
