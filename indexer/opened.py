@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from indexer.distinct import FILE_NAME as DISTINCT
 from indexer.distinct import DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
@@ -16,6 +18,7 @@ from indexer.stopping import FILE_NAME as PREFIX_NORMS
 from indexer.stopping import PrefixNorms
 from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import StoredVectors
+from models.nesting import truncate
 
 
 class OpenedGeneration:
@@ -45,6 +48,8 @@ class OpenedGeneration:
         norms = PrefixNorms.open(path / PREFIX_NORMS, self.manifest.rows, self.manifest.shortlist.dims)
         self.ranker = Ranker(self.vectors, self.shortlist, self.distinct, norms)
         self.documents = Documents(path / DOCUMENTS)
+        # Compiled code is loaded when first called: here, rather than in the time of the first search.
+        StoredVectors(self.vectors.stored[:1]).nearest(truncate(np.zeros((1, 1)), 1), 1, 1)
 
     def close(self) -> None:
         """Close the document file."""
