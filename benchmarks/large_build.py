@@ -24,8 +24,9 @@ from indexer.plan import SCAN
 QUERIES = 1000
 TIMED_SCANS = 20
 PLANS = {
-    "hnsw over 128 dimensions, K=200 (the default)": SearchOptions(),
-    "hnsw over 128 dimensions, K=200, effort 400": SearchOptions(effort=400),
+    "no wish (recall 0.95)": SearchOptions(),
+    "recall 0.9": SearchOptions(recall=0.9),
+    "recall 0.99": SearchOptions(recall=0.99),
     "scan of 32 dimensions, K=200": SearchOptions(dims=32),
     "scan of 64 dimensions, K=200": SearchOptions(dims=64),
     # One more than the structure's own size, which would be searched by the structure.
@@ -71,7 +72,10 @@ def search(out: Path, queries: list[str], results: Any) -> None:
             seconds.append(time.perf_counter() - started)
         # A result that scores like the tenth of the exact answer counts as found: equal texts are interchangeable.
         recall = np.mean(scores >= exact[:, -1:] - _TIE)
+        promise = plan.promise
         measured[name] = {
+            "structure": plan.structure,
+            "promised": promise and {"at least": promise.recall_low, "met": promise.met},
             "recall@10": round(float(recall), 4),
             "median_ms": round(float(np.median(seconds)) * 1e3, 3),
             "p95_ms": round(float(np.percentile(seconds, 95)) * 1e3, 3),

@@ -70,7 +70,5 @@ def _show(path: Path, data_set: DataSet, images: Path) -> None:
     results = json.loads(path.read_text(encoding="utf-8"))
     for rows, structures in results["rows"].items():
         print(f"\n### {results['title']}, {int(rows):,} rows\n\n{markdown(structures, int(rows))}")
-    largest = str(data_set.compared)
-    if largest in results["rows"]:
-        plot_speed(results, data_set.compared, images / f"retrieval_{data_set.name}.png")
+        plot_speed(results, int(rows), images / f"retrieval_{data_set.name}_{rows}.png")
     plot_growth(results, images / f"retrieval_{data_set.name}_growth.png")

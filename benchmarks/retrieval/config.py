@@ -147,7 +147,7 @@ STRUCTURES = {
     one.name: one
     for one in (
         Structure("ours", "this project", "ours", _PROMISES),
-        Structure("ours-small", "this project, in a third of the memory", "ours", _PROMISES),
+        Structure("ours-small", "this project, in little memory", "ours", _PROMISES),
         Structure("faiss-hnsw32", "FAISS HNSW M=32", "faiss-hnsw", _steps("effort", _EFFORTS), {"degree": 32}),
         Structure("faiss-hnsw16", "FAISS HNSW M=16", "faiss-hnsw", _steps("effort", _EFFORTS), {"degree": 16}),
         Structure(

@@ -76,16 +76,18 @@ class Grid:
 
     def _climb(self, plans: Sequence[Plan], attempt: Try, tried: list[Trial], until: float) -> None:
         """Try plans from cheap to dear, until a dearer one finds no more, or costs more than one that finds all."""
-        last = 0.0
+        best, idle = 0.0, 0
         enough = min((one.milliseconds for one in tried if one.recall > 1 - _GAIN), default=math.inf)
         for plan in plans:
             if len(tried) > 1 and time.monotonic() > until:
                 return
             trial = attempt(plan)
             tried.append(trial)
-            if trial.recall < last + _GAIN or trial.milliseconds > enough:
+            # So few queries may show no gain of one step where the next one has it.
+            idle = 0 if trial.recall >= best + _GAIN else idle + 1
+            if idle > 1 or trial.milliseconds > enough:
                 return
-            last = trial.recall
+            best = max(best, trial.recall)
 
     def _lengths(self, times: Sequence[float]) -> list[int]:
         lengths = [max(self.k + MOST_COPIES, round(self.k * one)) for one in times]
