@@ -19,7 +19,7 @@ from indexer.results import StageClock
 from indexer.shortlist.base import Candidates
 from models.nesting import Vectors
 
-_TOGETHER = 50
+_TOGETHER = 100
 _ROUGH = (3, 12)
 _ROUGH_SECONDS = 0.05
 

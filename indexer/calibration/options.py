@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.errors import InvalidOptionError
 
 _FIRST_SECONDS = 0.5
-_NUMBERS_A_SECOND = 4e6
+_NUMBERS_A_SECOND = 2e6
 _MOST_SECONDS = 60.0
 
 

@@ -40,11 +40,11 @@ _TO_CHOOSE = 64
 """Queries of each kind that the plans are chosen with."""
 _TO_SPLIT = 400
 """Given queries from which some can be spared for choosing; where there are fewer, stand-ins do that."""
-_FINALISTS = 12
+_FINALISTS = 10
 _TIMED = (10, 60)
 _GUESS = 60
 """Plans that are tried, about."""
-_EXAMINE_UNTIL, _CHOOSE_UNTIL, _BOUND_UNTIL = 0.35, 0.65, 0.9
+_EXAMINE_UNTIL, _CHOOSE_UNTIL, _BOUND_UNTIL = 0.3, 0.55, 0.93
 """Shares of the time after which the steps end."""
 
 

@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from indexer.manifest import CalibratedPlan
 
 _COLORS = ("#1f6feb", "#d1562c", "#2da44e", "#8250df")
-_LABELS = 5
+_LABELS = 3
 """Plans of each k that are labelled."""
 
 
 def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
-    """Draw the plans of each k as a PNG: the recall measured, a bar down to what is promised, and the time.
+    """Draw the plans of each k as a PNG: the recall measured, a line down to what is promised, and the time.
 
     Args:
         plans: at least one.
@@ -36,7 +36,7 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
         axes.set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.01), 1 + 0.06 * (1 - lowest) + 0.003)
         axes.margins(x=0.12)
         axes.set_xlabel("milliseconds a query, one thread, without encoding")
-        axes.set_ylabel("recall against exact search, and its lower bound")
+        axes.set_ylabel("recall against exact search, down to what is promised")
         axes.set_title(title, fontsize=11)
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
@@ -49,22 +49,22 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
 def _draw(plans: Sequence[CalibratedPlan], label: str, color: str, axes: Axes) -> None:
     times = [plan.milliseconds for plan in plans]
     recalls = [plan.recall for plan in plans]
-    below = [max(0.0, plan.recall - plan.recall_low) for plan in plans]
-    axes.errorbar(
-        times, recalls, yerr=[below, [0.0] * len(plans)], fmt="o-", color=color, capsize=3, markersize=5, label=label
-    )
+    axes.plot(times, recalls, "o-", color=color, markersize=5, label=label)
+    axes.vlines(times, [plan.recall_low for plan in plans], recalls, color=color, alpha=0.4)
+    axes.plot(times, [plan.recall_low for plan in plans], "_", color=color, markersize=8)
     step = max(1, -(-len(plans) // _LABELS))
     for place in sorted({*range(0, len(plans), step), len(plans) - 1}):
-        # Beside the point, where the line has not been yet; the last one on the free side, over it.
+        # Beside the point, where the line has not been yet; the last one over it.
         last = place == len(plans) - 1
         axes.annotate(
             _name(plans[place]),
             (times[place], recalls[place]),
             textcoords="offset points",
-            xytext=(4, 7) if last else (7, -4),
-            ha="right" if last else "left",
+            xytext=(0, 7) if last else (7, -4),
+            ha="center" if last else "left",
             fontsize=8,
             color=color,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         )
 
 
@@ -72,4 +72,4 @@ def _name(plan: CalibratedPlan) -> str:
     if plan.exact:
         return "exact scan"
     effort = f", effort {plan.effort}" if plan.effort else ""
-    return f"{plan.structure} {plan.dims}d, K {plan.candidates}{effort}"
+    return f"{plan.structure} {plan.dims}, K {plan.candidates}{effort}"
