@@ -97,7 +97,8 @@ class Meter:
     ) -> list[float]:
         """Return the median time of one query on one thread for each plan.
 
-        The plans take turns at every query, so that whatever else the machine does is shared by all.
+        The plans take turns, so that whatever else the machine does is shared by all; each at another query, because
+        what one plan has read for a query the next would find in the processor's cache.
 
         Args:
             plans: what is timed.
@@ -105,11 +106,14 @@ class Meter:
             fewest, most: queries for each plan.
             until: when to stop, by ``time.monotonic()``, once it were ``fewest``.
         """
+        asked = list(itertools.islice(queries, most))
+        apart = max(1, len(asked) // max(1, len(plans)))
         seconds: list[list[float]] = []
-        for query in itertools.islice(queries, most):
+        for turn in range(len(asked)):
             if len(seconds) >= fewest and time.monotonic() > until:
                 break
-            seconds.append([self._seconds(query, plan) for plan in plans])
+            own = [asked[(turn + number * apart) % len(asked)] for number in range(len(plans))]
+            seconds.append([self._seconds(query, plan) for query, plan in zip(own, plans, strict=True)])
         if not seconds:  # an index without rows has no queries
             return [0.0] * len(plans)
         medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -95,6 +96,7 @@ class Tried:
         trials: those of its plans that no other beats.
         growth: how many times more rows the index has.
         power: of the growth by which time grows.
+        seconds: that trying it took.
     """
 
     structure: ShortlistFacts
@@ -102,13 +104,16 @@ class Tried:
     trials: list[Trial]
     growth: float
     power: float
+    seconds: float
 
     @classmethod
     def on(cls, sample: Sample, structure: ShortlistFacts, rows: int, until: float) -> Tried:
         """Try a structure; time is taken to grow as it usually does. Arguments and errors as :meth:`Sample.trials`."""
+        started = time.monotonic()
         shortlist, trials = sample.trials(structure, rows, until)
         power = 1.0 if shortlist.exact else _USUAL_POWER
-        return cls(structure, shortlist.memory_bytes, trials, rows / len(sample), power)
+        seconds = time.monotonic() - started
+        return cls(structure, shortlist.memory_bytes, trials, rows / len(sample), power, seconds)
 
     def after(self, smaller: Tried, target: Target) -> Tried:
         """Return this, with time taken to grow as it did from a smaller sample on."""

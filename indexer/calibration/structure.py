@@ -96,41 +96,53 @@ class _Trials:
         self._seconds = min(_MOST_SECONDS, _FIRST_SECONDS + self._rows / _ROWS_A_SECOND)
         self._sample = Sample.draw(vectors, distinct, sampled, _SAMPLE)
         self._small = Sample.draw(vectors, distinct, sampled, len(self._sample) // 4)
+        self._small_tried: dict[str, Tried] = {}
         self._done = 0
 
     def run(self, structures: Sequence[ShortlistFacts]) -> None:
         """Try structures; the first in any case, the others while there is time."""
-        tried = self._tried(structures, self._on_small, _SMALL_UNTIL)
-        best = [one.structure for one in tried[:_BEST]]
-        larger = self._tried(best, self._on_both, _LARGER_UNTIL)
+        tried = self._each(structures, self._on_small, _SMALL_UNTIL)
+        larger = self._each([one.structure for one in tried[:_BEST]], self._on_larger, _LARGER_UNTIL)
         variants = [variant for one in larger[:2] for variant in _variants(one.structure)]
-        larger += self._tried(variants, self._on_both, 1)
+        larger += self._each(variants, self._on_larger, 1)
         self.considered = sorted(map(self._facts, larger or tried), key=self._distance)
 
-    def _tried(
-        self, structures: Sequence[ShortlistFacts], way: Callable[[ShortlistFacts, float], Tried], share: float
+    def _each(
+        self, structures: Sequence[ShortlistFacts], way: Callable[[ShortlistFacts, float], Tried | None], share: float
     ) -> list[Tried]:
         """Try structures until a share of the time is over; returns the best first."""
-        until = self._started + share * self._seconds
-        tried: list[Tried] = []
+        until = self._moment(share)
+        found: list[Tried] = []
         for number, structure in enumerate(structures):
             now = time.monotonic()
             if self._done and now > until:
                 break
             try:
-                tried.append(way(structure, now + max(0.0, until - now) / (len(structures) - number)))
+                tried = way(structure, now + max(0.0, until - now) / (len(structures) - number))
             except InvalidOptionError:
                 continue  # it cannot hold prefixes of that size
-            self._done += 1
+            if tried is not None:
+                found.append(tried)
+                self._done += 1
             self._report("structure", {"rows": self._done, "total": max(_GUESS, self._done)})
-        return sorted(tried, key=lambda one: self._distance(self._facts(one)))
+        return sorted(found, key=lambda one: self._distance(self._facts(one)))
 
     def _on_small(self, structure: ShortlistFacts, until: float) -> Tried:
-        return Tried.on(self._small, structure, self._rows, until)
+        tried = self._small_tried.get(structure.model_dump_json())
+        if tried is None:
+            tried = Tried.on(self._small, structure, self._rows, until)
+            self._small_tried[structure.model_dump_json()] = tried
+        return tried
 
-    def _on_both(self, structure: ShortlistFacts, until: float) -> Tried:
-        smaller = self._on_small(structure, until)
-        return Tried.on(self._sample, structure, self._rows, until).after(smaller, self._target)
+    def _on_larger(self, structure: ShortlistFacts, until: float) -> Tried | None:
+        """Try a structure on the larger sample, unless that would take longer than there is time."""
+        small = self._on_small(structure, until)
+        if time.monotonic() + small.seconds * len(self._sample) / len(self._small) > self._moment(1):
+            return None
+        return Tried.on(self._sample, structure, self._rows, until).after(small, self._target)
+
+    def _moment(self, share: float) -> float:
+        return self._started + share * self._seconds
 
     def _facts(self, tried: Tried) -> ConsideredFacts:
         return tried.facts(self._target, self._further_bytes)
