@@ -27,8 +27,10 @@ from indexer.vectors import StoredVectors
 _K = 10
 _QUERIES = 48
 _PLANS = 24
-_USUAL_POWER = 0.3
-"""Of the number of rows, by which the time of structures that do not look at all of them grew here."""
+_LEAST_SECONDS = 0.6
+"""For the plans of a structure once it is built: what one or two plans say of it would be misleading."""
+_USUAL_POWER = 0.5
+"""Of the number of rows, by which the time of structures that do not look at all of them grows: between 0.3 and 0.9 here."""
 _MARGIN = 0.2
 """Share of the recall that may be missed that is kept back: a bound lies under what was measured."""
 
@@ -64,7 +66,7 @@ class Sample:
         Args:
             facts: the structure.
             rows: distinct vectors of the whole index.
-            until: when to stop, by ``time.monotonic()``.
+            until: when to stop, by ``time.monotonic()``, once it has been searched for a moment.
 
         Returns:
             the structure, and those of its plans that no other beats.
@@ -83,7 +85,7 @@ class Sample:
             return replace(trial, milliseconds=trial.milliseconds * rows / len(self)) if plan.single else trial
 
         grid = Grid(shortlist, facts.kind, facts.dims, (self.vectors.dimension,), len(self), _K)
-        return shortlist, grid.narrowed(attempt, _PLANS, until)
+        return shortlist, grid.narrowed(attempt, _PLANS, max(until, time.monotonic() + _LEAST_SECONDS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +122,7 @@ class Tried:
         wanted = _wanted(target)
         before, now = _milliseconds(smaller.trials, wanted), _milliseconds(self.trials, wanted)
         step = smaller.growth / self.growth
-        if step <= 1 or not before or not now:
+        if shortlist_type(self.structure.kind).exact or step <= 1 or not before or not now:
             return self
         return replace(self, power=min(1.0, max(0.0, math.log(now / before) / math.log(step))))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
 from indexer.calibration.queries import SampledQueries
@@ -83,7 +84,7 @@ class _Trials:
     """Structures tried one after the other.
 
     Attributes:
-        considered: what was tried on the larger sample, the best first; on the small one where time was too short.
+        considered: what was tried, the best first.
     """
 
     def __init__(
@@ -105,7 +106,11 @@ class _Trials:
         larger = self._each([one.structure for one in tried[:_BEST]], self._on_larger, _LARGER_UNTIL)
         variants = [variant for one in larger[:2] for variant in _variants(one.structure)]
         larger += self._each(variants, self._on_larger, 1)
-        self.considered = sorted(map(self._facts, larger or tried), key=self._distance)
+        # What there was no time to try on the larger sample must not look better for that.
+        power = max((one.power for one in larger), default=0.0)
+        tried = [replace(one, power=max(one.power, power)) for one in tried]
+        latest = {one.structure.model_dump_json(): one for one in (*tried, *larger)}
+        self.considered = sorted(map(self._facts, latest.values()), key=self._distance)
 
     def _each(
         self, structures: Sequence[ShortlistFacts], way: Callable[[ShortlistFacts, float], Tried | None], share: float
@@ -161,7 +166,7 @@ def _structures(nesting: Nesting, dims: int | None) -> list[ShortlistFacts]:
     likely = nesting.shortlist_size if dims is None else dims
     sizes = [size for size in nesting.sizes if size >= likely // 4] if dims is None else [dims]
     sizes.sort(key=lambda size: (abs(math.log(size / likely)), -size))
-    kinds = [kind for kind in KINDS if shortlist_type(kind).unavailable() is None]
+    kinds = [kind for kind in dict.fromkeys((*_KINDS_BY_RULE, *KINDS)) if shortlist_type(kind).unavailable() is None]
     return [_default(kind, size) for size in sizes for kind in kinds]
 
 

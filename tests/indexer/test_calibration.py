@@ -614,6 +614,7 @@ def chosen(opened, monkeypatch):
     monkeypatch.setattr(structure, "_SCANNED_AT_ONCE", 0)
     monkeypatch.setattr(structure, "_SAMPLE", 800)
     monkeypatch.setattr(structure, "KINDS", ("flat", "hnsw"))
+    monkeypatch.setattr(structure, "_KINDS_BY_RULE", ("hnsw",))
 
     def choose(target, dims=None):
         return structure.choose_structure(
