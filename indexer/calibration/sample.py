@@ -30,7 +30,7 @@ _PLANS = 24
 _LEAST_SECONDS = 0.6
 """For the plans of a structure once it is built: what one or two plans say of it would be misleading."""
 _USUAL_POWER = 0.5
-"""Of the number of rows, by which the time of structures that do not look at all of them grows: between 0.3 and 0.9 here."""
+"""Of the rows, by which the time of structures that do not look at all of them grows: measured, between 0.3 and 0.9."""
 _MARGIN = 0.2
 """Share of the recall that may be missed that is kept back: a bound lies under what was measured."""
 
