@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from models import Nesting, truncate
-from models.losses import info_nce, matryoshka_info_nce, same_text
+from models import InvalidOptionError, Nesting, truncate
+from models.losses import (
+    cosine_regression,
+    info_nce,
+    matryoshka,
+    matryoshka_info_nce,
+    same_text,
+    score_distillation,
+    score_regression,
+    weighted_sum,
+)
 
 
 def naive(queries, documents, nesting, temperature, exclude):
@@ -51,3 +60,51 @@ def test_info_nce_of_perfect_pairs_goes_to_zero():
 def test_same_text_marks_repeats_but_never_a_pair_itself():
     marks = same_text(["a", "b", "a"], ["x", "y", "y"])
     assert marks.tolist() == [[False, False, True], [False, False, True], [True, True, False]]
+
+
+def test_weighted_sum_is_equation_1_and_refuses_other_sizes():
+    losses = {4: torch.tensor(1.0), 8: torch.tensor(10.0)}
+    assert float(weighted_sum(losses, Nesting((4, 8), (3.0, 0.5)))) == 8.0
+    with pytest.raises(InvalidOptionError, match=r"losses of sizes \[4, 8\]: give one for each of \[4, 16\]"):
+        weighted_sum(losses, Nesting((4, 16)))
+
+
+def test_hard_negatives_count_for_every_query():
+    queries, documents = torch.randn(3, 8), torch.randn(5, 8)
+    scores = (queries @ documents.T / 0.5).double().numpy()
+    expected = np.mean([np.log(np.exp(row).sum()) - row[i] for i, row in enumerate(scores)])
+    assert float(info_nce(queries, documents, 0.5)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_hard_negative_that_says_what_the_document_says_is_none():
+    marks = same_text(["a", "b"], ["x", "y", "y", "z"])
+    assert marks.tolist() == [[False, False, False, False], [False, False, True, False]]
+
+
+def test_score_distillation_equals_kl_written_out_and_ignores_a_shift():
+    queries, documents, scores = torch.randn(3, 8), torch.randn(4, 8), torch.randn(3, 4)
+    softmax = lambda rows: np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)  # noqa: E731
+    teacher = softmax((scores / 0.7).double().numpy())
+    student = softmax((queries @ documents.T / 0.7).double().numpy())
+    expected = (teacher * np.log(teacher / student)).sum(axis=1).mean()
+    assert float(score_distillation(queries, documents, scores, 0.7)) == pytest.approx(expected, rel=1e-4)
+    own = queries @ documents.T
+    assert float(score_distillation(queries, documents, own + 3, 0.7)) == pytest.approx(0, abs=1e-5)
+    assert float(score_regression(queries, documents, own + 3)) == pytest.approx(9, rel=1e-4)
+
+
+def test_cosine_regression_is_zero_at_the_target_and_two_opposite():
+    vectors = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    assert float(cosine_regression(vectors, vectors)) == pytest.approx(0, abs=1e-6)
+    assert float(cosine_regression(vectors, -vectors)) == pytest.approx(2, abs=1e-6)
+
+
+def test_matryoshka_wraps_any_base_loss():
+    vectors, targets = torch.randn(5, 16), torch.randn(5, 16)
+    nesting = Nesting((4, 16), (2.0, 1.0))
+    total, by_size = matryoshka(cosine_regression, (vectors, targets), nesting)
+    expected = {
+        m: 1 - (truncate(vectors.numpy(), m) * truncate(targets.numpy(), m)).sum(axis=1).mean() for m in (4, 16)
+    }
+    assert {m: float(loss) for m, loss in by_size.items()} == pytest.approx(expected, rel=1e-5)
+    assert float(total) == pytest.approx(2 * expected[4] + expected[16], rel=1e-5)
