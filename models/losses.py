@@ -119,20 +119,6 @@ def cosine_regression(vectors: Tensor, targets: Tensor) -> Tensor:
     return 1 - (vectors * targets).sum(dim=-1).mean()
 
 
-def matryoshka_info_nce(
-    queries: Tensor, documents: Tensor, nesting: Nesting, temperature: float, exclude: Tensor | None = None
-) -> tuple[Tensor, dict[int, float]]:
-    """:func:`info_nce` on every prefix; see :func:`matryoshka`.
-
-    Returns:
-        The weighted sum, and the unweighted loss of each size as numbers for a log.
-    """
-    total, losses = matryoshka(
-        lambda left, right: info_nce(left, right, temperature, exclude), (queries, documents), nesting
-    )
-    return total, {size: float(loss.detach()) for size, loss in losses.items()}
-
-
 def same_text(queries: list[str], documents: list[str]) -> Tensor:
     """Mark in-batch pairs that are no negatives: bool (n, N), True where i ≠ j share a query or a document text.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from models.rows import BrokenRow, read_rows
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and the document that answers it."""
+    """A query, the document that answers it, and documents that look as if they did (hard negatives)."""
 
     query: str
     document: str
+    negatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class PairFile:
 def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field: str = "document") -> PairFile:
     """Read pairs from ``.jsonl[.gz|.zst]``, ``.csv``, ``.tsv`` or ``.parquet`` files.
 
+    Hard negatives are read from a field ``negative`` (a text) or ``negatives`` (a list of texts) where there is one.
     Rows that cannot be read or lack one of the two texts are passed over and listed.
 
     Raises:
@@ -47,7 +49,7 @@ def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field
                 continue
             query, document = (_text(row.fields.get(field)) for field in (query_field, document_field))
             if query and document:
-                pairs.append(Pair(query, document))
+                pairs.append(Pair(query, document, _negatives(row.fields)))
             else:
                 missing = query_field if not query else document_field
                 rejected.append((str(path), row.number, f"no text in field {missing!r}, row has {sorted(row.fields)}"))
@@ -57,6 +59,12 @@ def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field
             f"no training pair in {len(rejected)} rows{first}. Name the fields by --query-field, --document-field"
         )
     return PairFile(pairs, rejected)
+
+
+def _negatives(fields: dict[str, Any]) -> tuple[str, ...]:
+    given = fields.get("negatives") or fields.get("negative") or ()
+    texts = [_text(value) for value in ([given] if isinstance(given, str) else given)]
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _text(value: Any) -> str:
@@ -72,7 +80,8 @@ def _text(value: Any) -> str:
 def split_pairs(pairs: Sequence[Pair], validation: float, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Split pairs into (training, validation) by a seeded shuffle, dropping exact repeats first.
 
-    A pair whose document stands in the validation part never trains: its text would be known.
+    A pair whose document stands in the validation part never trains, nor does such a text as a hard negative: it
+    would be known.
 
     Args:
         pairs: at least 20 different ones.
@@ -90,7 +99,10 @@ def split_pairs(pairs: Sequence[Pair], validation: float, seed: int) -> tuple[li
     held_out = min(max(10, round(validation * len(unique))), 2000, len(unique) // 2)
     chosen = [unique[i] for i in order[:held_out]]
     known = {pair.document for pair in chosen}
-    return [pair for pair in (unique[i] for i in order[held_out:]) if pair.document not in known], chosen
+    training = [pair for pair in (unique[i] for i in order[held_out:]) if pair.document not in known]
+    return [
+        replace(pair, negatives=tuple(text for text in pair.negatives if text not in known)) for pair in training
+    ], chosen
 
 
 def pairs_hash(pairs: Iterable[Pair]) -> str:
@@ -98,4 +110,6 @@ def pairs_hash(pairs: Iterable[Pair]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(f"{len(pair.query)}:{pair.query}{len(pair.document)}:{pair.document}".encode())
+        for text in pair.negatives:
+            digest.update(f"-{len(text)}:{text}".encode())
     return digest.hexdigest()

@@ -6,21 +6,27 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from models.checkpoints import Checkpoints, Progress
 from models.encoders import load_encoder
 from models.errors import TrainingError
 from models.evaluation import evaluate_pairs
-from models.losses import matryoshka_info_nce, same_text
-from models.model_files import RECORD_NAME, write_record
+from models.gradient_cache import cached_backward
+from models.losses import info_nce, matryoshka, same_text
+from models.model_card import CardFacts, write_card
+from models.model_files import write_record
+from models.model_output import CHECKPOINT, check_output, publish
 from models.nesting import Nesting
 from models.pairs import Pair, pairs_hash, split_pairs
+from models.processes import Processes
 from models.static_encoder import StaticEncoder
 from models.trainable import as_encoder, as_trainable, widened
 from models.training_options import TrainingOptions
@@ -28,7 +34,8 @@ from models.transformer_encoder import choose_device
 
 _LEARNING_RATE = {"static": 5e-2, "transformer": 2e-5}
 _WARMUP_SHARE = 0.1
-_CHECKPOINT = "checkpoint"
+_UNTOLD = ("nesting", "device", "max_seconds", "patience", "chunk", "precision", "compile")
+"""Options that are told elsewhere, or that change how a run computes and not what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,10 @@ Report = Callable[[str, dict[str, Any]], None]
 """Told what happens: ``("start", {...})``, ``("step", {...})``, ``("evaluation", {...})``."""
 
 
+def _silent(event: str, facts: dict[str, Any]) -> None:
+    """Report to nobody."""
+
+
 def train(
     pairs: Sequence[Pair],
     base: str,
@@ -61,13 +72,14 @@ def train(
     options: TrainingOptions,
     *,
     restart: bool = False,
-    report: Report = lambda event, facts: None,
+    report: Report = _silent,
 ) -> TrainingResult:
     """Train ``base`` on pairs and write a sentence-transformers directory to ``out``.
 
     A checkpoint is kept at every evaluation in ``out``/checkpoint; the same call goes on from it. Ctrl-C
     (KeyboardInterrupt) ends the run with the best weights so far and keeps the checkpoint, so that the run can still
-    be taken up.
+    be taken up. Started as several processes (``accelerate launch``), each encodes a share of every batch, with the
+    same result; the first one evaluates, writes and reports.
 
     Raises:
         TrainingError: ``out`` holds a finished model or another run's checkpoint and ``restart`` is not set, or holds
@@ -75,50 +87,52 @@ def train(
         ModelError, InvalidOptionError: base model or options cannot be used.
         KeyboardInterrupt: interrupted before there was anything to keep.
     """
-    checkpoints = Checkpoints(out / _CHECKPOINT)
-    _check_out(out, restart)
-    run = _Run(pairs, base, options, checkpoints, report)
+    checkpoints = Checkpoints(out / CHECKPOINT)
+    processes = Processes(choose_device(options.device))
+    if processes.first:
+        check_output(out, restart)
+    processes.wait()
+    run = _Run(pairs, base, options, checkpoints, processes, report if processes.first else _silent)
     stopped = run.train()
-    run.progress = checkpoints.load_best(run.model)
+    if processes.first:
+        run.progress = checkpoints.load_best(run.model)
     before, after = (_scores(run.progress.history, step) for step in (0, run.progress.best_step))
-    _save(run, out, before, after, stopped)
-    if stopped != "interrupted":
-        checkpoints.remove()
+    if processes.first:
+        _save(run, out, before, after, stopped)
+        if stopped != "interrupted":
+            checkpoints.remove()
+    processes.wait()
     return TrainingResult(out, before, after, run.progress.step, run.progress.best_step, stopped)
-
-
-def _check_out(out: Path, restart: bool) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise TrainingError(f"{out} is a file: --out names a directory")
-    has_model, has_checkpoint = (out / RECORD_NAME).exists(), (out / _CHECKPOINT).exists()
-    # Only what a run of ours has made is ever deleted: --restart on somebody's home directory must not cost it.
-    if not has_model and not has_checkpoint and any(out.iterdir()):
-        raise TrainingError(f"{out} is not empty and holds no model of ours: give another --out")
-    if restart:
-        shutil.rmtree(out)
-    elif has_model and not has_checkpoint:
-        raise TrainingError(f"{out} already holds a model: give another --out, or --restart to replace it")
 
 
 class _Run:
     """One training run: the model, its optimizer and where it stands."""
 
     def __init__(
-        self, pairs: Sequence[Pair], base: str, options: TrainingOptions, checkpoints: Checkpoints, report: Report
+        self,
+        pairs: Sequence[Pair],
+        base: str,
+        options: TrainingOptions,
+        checkpoints: Checkpoints,
+        processes: Processes,
+        report: Report,
     ) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.checkpoints, self.report = options, checkpoints, report
+        self.options, self.checkpoints, self.processes, self.report = options, checkpoints, processes, report
         own = options.nesting if options.width is None else None
-        encoder = load_encoder(base, nesting=own, device=options.device)
+        encoder = load_encoder(base, nesting=own, device=processes.device.type)
         self.base_hash, self.prompts = encoder.content_hash, encoder.prompts
         if options.width is not None:
             encoder = widened(encoder, options.width, options.seed)
         self.nesting = options.nesting or Nesting.halving(encoder.dimension)
         self.base, self.kind = base, "static" if isinstance(encoder, StaticEncoder) else "transformer"
-        self.model = as_trainable(encoder, choose_device(options.device))
+        self.model = as_trainable(encoder, str(processes.device))
+        if options.compile:
+            self.model.compile(dynamic=True)
         self.training, self.validation = split_pairs(pairs, options.validation, options.seed)
+        self.autocast = options.precision == "bfloat16" or (
+            options.precision == "auto" and processes.device.type == "cuda" and self.kind == "transformer"
+        )
         self.batch_size = min(options.batch_size, len(self.training))
         self.steps_an_epoch = len(self.training) // self.batch_size
         self.total_steps = self.steps_an_epoch * options.epochs
@@ -130,7 +144,7 @@ class _Run:
             "base_hash": self.base_hash,
             "pairs": pairs_hash(pairs),
             "nesting": self.nesting.to_json(),
-            **{k: v for k, v in asdict(options).items() if k not in ("nesting", "device", "max_seconds", "patience")},
+            **{key: value for key, value in asdict(options).items() if key not in _UNTOLD},
         }
         resumed = checkpoints.resume(fingerprint, self.model, self.optimizer)
         self.progress = resumed or Progress(fingerprint)
@@ -159,7 +173,8 @@ class _Run:
                     return "early stop"
                 losses.append(self._step())
                 self.report("step", {"step": self.progress.step, "loss": losses[-1]})
-                timed_out = self.options.max_seconds and time.monotonic() - started > self.options.max_seconds
+                limit = self.options.max_seconds
+                timed_out = limit is not None and self.processes.agree(time.monotonic() - started > limit)
                 if self.progress.step % every == 0 or self.progress.step == self.total_steps or timed_out:
                     self._evaluate(
                         {size: float(np.mean([loss[size] for loss in losses])) for size in self.nesting.sizes}
@@ -175,23 +190,43 @@ class _Run:
 
     def _step(self) -> dict[int, float]:
         batch = self._batch()
-        queries, documents = [pair.query for pair in batch], [pair.document for pair in batch]
+        negatives = [text for pair in batch for text in pair.negatives]
+        sides = [pair.query for pair in batch], [pair.document for pair in batch] + negatives
+        exclude = same_text(*sides).to(self.processes.device)
+        prompts = self.prompts.query, self.prompts.document
+        by_size: dict[int, Tensor] = {}
+
+        def loss(queries: Tensor, documents: Tensor) -> Tensor:
+            base = partial(info_nce, temperature=self.options.temperature, exclude=exclude)
+            total, losses = matryoshka(base, (queries, documents), self.nesting)
+            by_size.update(losses)
+            return total
+
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * _schedule(self.progress.step, self.total_steps)
-        vectors = [self._forward(queries, self.prompts.query), self._forward(documents, self.prompts.document)]
-        exclude = same_text(queries, documents).to(vectors[0].device)
-        loss, by_size = matryoshka_info_nce(vectors[0], vectors[1], self.nesting, self.options.temperature, exclude)
-        if not torch.isfinite(loss):
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.options.chunk is None and self.processes.count == 1:
+            total = loss(*(self._forward(texts, prompt) for texts, prompt in zip(sides, prompts, strict=True)))
+            total.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
+        else:
+            total = cached_backward(
+                lambda side, rows: self._forward(sides[side][rows], prompts[side]),
+                [len(side) for side in sides],
+                self.nesting.dimension,
+                loss,
+                self.options.chunk or -(-len(batch) // self.processes.count),
+                self.processes,
+            )
+            self.processes.sum_gradients(self.model.parameters())
+        if not torch.isfinite(total):
             raise TrainingError(
-                f"the loss became {float(loss.detach())} at step {self.progress.step}: "
+                f"the loss became {float(total.detach())} at step {self.progress.step}: "
                 f"lower --learning-rate {self.learning_rate} or raise --temperature {self.options.temperature}"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * _schedule(self.progress.step, self.total_steps)
         self.optimizer.step()
         self.progress.step += 1
-        return by_size
+        return {size: float(loss.detach()) for size, loss in by_size.items()}
 
     def _batch(self) -> list[Pair]:
         epoch, number = divmod(self.progress.step, self.steps_an_epoch)
@@ -206,8 +241,9 @@ class _Run:
         features = {
             key: value.to(self.model.device) if hasattr(value, "to") else value for key, value in features.items()
         }
-        vectors: torch.Tensor = self.model(features)["sentence_embedding"]
-        return vectors
+        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.autocast):
+            vectors: Tensor = self.model(features)["sentence_embedding"]
+        return vectors.float()
 
     def _evaluate(self, losses: dict[int, float]) -> None:
         self.model.eval()
@@ -224,7 +260,8 @@ class _Run:
         # Text keys, as they come back from JSON.
         loss_by_size, score_by_size = ({str(size): value for size, value in by.items()} for by in (losses, scores))
         progress.history.append({"step": progress.step, "loss": loss_by_size, "ndcg@10": score_by_size})
-        self.checkpoints.save(progress, self.model, self.optimizer, is_best)
+        if self.processes.first:
+            self.checkpoints.save(progress, self.model, self.optimizer, is_best)
         self.report(
             "evaluation", {"step": progress.step, "loss": losses, "ndcg@10": scores, "mean": mean, "best": is_best}
         )
@@ -244,11 +281,11 @@ def _scores(history: list[dict[str, Any]], step: int) -> dict[int, float]:
 
 def _save(run: _Run, out: Path, before: dict[int, float], after: dict[int, float], stopped: str) -> None:
     """Write the model into a folder of its own first, so that a kill never leaves half a model that looks whole."""
-    partial = out / "partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    run.model.save(str(partial), create_model_card=False)
+    folder = out / "partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    run.model.save(str(folder), create_model_card=False)
     write_record(
-        partial,
+        folder,
         run.nesting,
         base=run.base,
         base_hash=run.base_hash,
@@ -259,11 +296,25 @@ def _save(run: _Run, out: Path, before: dict[int, float], after: dict[int, float
         after={"ndcg@10": after},
         history=run.progress.history,
     )
-    # mrl.json goes last: its presence says that the model is whole.
-    (out / RECORD_NAME).unlink(missing_ok=True)
-    for path in sorted(partial.iterdir(), key=lambda path: path.name == RECORD_NAME):
-        target = out / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.replace(target)
-    partial.rmdir()
+    pairs = f"{len(run.training):,} pairs of texts to train on, {len(run.validation):,} held out"
+    card = CardFacts(
+        title=out.resolve().name,
+        summary=f"A {run.kind} text embedding, trained on pairs of texts from `{Path(run.base).name}` with InfoNCE on "
+        "every prefix.",
+        nesting=run.nesting,
+        content_hash=as_encoder(run.base, run.model, run.nesting, run.prompts).content_hash,
+        training={
+            "data": pairs,
+            "sha256 of the pairs": run.progress.fingerprint["pairs"],
+            "sha256 of the base": run.base_hash,
+            **{key.replace("_", " "): value for key, value in asdict(run.options).items() if key != "nesting"},
+            "peak learning rate": run.learning_rate,
+            "processes": run.processes.count,
+            "steps": f"{run.progress.step}, the best one {run.progress.best_step} ({stopped})",
+        },
+        metrics={"nDCG@10 before, held-out pairs": before, "nDCG@10 after, held-out pairs": after},
+        base=run.base,
+        tags=(run.kind,),
+    )
+    write_card(folder, card)
+    publish(folder, out)

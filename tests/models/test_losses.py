@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from models.losses import (
     cosine_regression,
     info_nce,
     matryoshka,
-    matryoshka_info_nce,
     same_text,
     score_distillation,
     score_regression,
@@ -37,16 +38,15 @@ def test_matryoshka_loss_equals_the_sum_written_out(excluded):
     exclude = np.zeros((6, 6), bool)
     if excluded:
         exclude[0, 3] = exclude[5, 1] = True
-    loss, by_size = matryoshka_info_nce(
-        torch.tensor(queries), torch.tensor(documents), nesting, 0.1, torch.tensor(exclude)
-    )
+    base = partial(info_nce, temperature=0.1, exclude=torch.tensor(exclude))
+    loss, by_size = matryoshka(base, (torch.tensor(queries), torch.tensor(documents)), nesting)
     assert float(loss) == pytest.approx(naive(queries, documents, nesting, 0.1, exclude), rel=1e-5)
-    assert float(loss) == pytest.approx(3 * by_size[4] + by_size[8] + 0.5 * by_size[16], rel=1e-5)
+    assert float(loss) == pytest.approx(float(3 * by_size[4] + by_size[8] + 0.5 * by_size[16]), rel=1e-5)
 
 
 def test_every_prefix_is_trained():
     queries, documents = torch.randn(4, 16, requires_grad=True), torch.randn(4, 16)
-    loss, _ = matryoshka_info_nce(queries, documents, Nesting((4, 16), (1.0, 1e-9)), 0.1)
+    loss, _ = matryoshka(partial(info_nce, temperature=0.1), (queries, documents), Nesting((4, 16), (1.0, 1e-9)))
     loss.backward()
     assert queries.grad[:, :4].abs().sum() > 1e-3
     assert queries.grad[:, 4:].abs().sum() < 1e-6, "the first size alone does not reach beyond its prefix"

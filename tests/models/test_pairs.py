@@ -64,3 +64,24 @@ def test_pairs_hash_depends_on_text_order_and_boundaries():
     pairs = [Pair("ab", "c"), Pair("d", "e")]
     others = ([Pair("a", "bc"), Pair("d", "e")], pairs[::-1], pairs[:1])
     assert len({pairs_hash(pairs), *(pairs_hash(other) for other in others)}) == 4
+
+
+def test_hard_negatives_are_a_text_or_a_list_of_texts(tmp_path):
+    rows = [
+        {"query": "a", "document": "b", "negative": " c "},
+        {"query": "d", "document": "e", "negatives": ["f", "", "g", "f"]},
+        {"query": "h", "document": "i", "negatives": None},
+    ]
+    path = write_lines(tmp_path / "pairs.jsonl", rows)
+    assert read_pairs([path]).pairs == [Pair("a", "b", ("c",)), Pair("d", "e", ("f", "g")), Pair("h", "i")]
+
+
+def test_a_held_out_document_is_no_hard_negative_in_training():
+    pairs = [Pair(f"q{i}", f"d{i}", tuple(f"d{j}" for j in range(40) if j != i)) for i in range(40)]
+    training, validation = split_pairs(pairs, 0.25, 0)
+    held_out = {pair.document for pair in validation}
+    assert len(held_out) == 10
+    for pair in training:
+        assert len(pair.negatives) == 29
+        assert not held_out & set(pair.negatives)
+    assert pairs_hash([pairs[0]]) != pairs_hash([Pair("q0", "d0")])

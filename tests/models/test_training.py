@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 from models import InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
@@ -190,6 +191,50 @@ def test_a_transformer_trains_by_the_same_call(tmp_path, transformer_directory):
     assert encoder.prompts.query == "query: ", "the base model's prompts are kept"
 
 
+def test_hard_negatives_push_wrong_documents_away(tmp_path, model_directory):
+    pairs = make_pairs(300)
+    wrong = [Pair(pair.query, pair.document, (" ".join(WORDS[-3:]),)) for pair in pairs]
+    closeness = []
+    for name, given in (("without", pairs), ("with", wrong)):
+        train(given, str(model_directory), tmp_path / name, options(epochs=4, learning_rate=0.2))
+        encoder = load_encoder(str(tmp_path / name))
+        queries = encoder.encode_queries([pair.query for pair in pairs])
+        closeness.append(float((queries @ encoder.encode_documents(wrong[0].negatives).T).mean()))
+    assert closeness[1] < closeness[0] - 0.05
+
+
+def test_chunks_change_nothing_but_memory(tmp_path, model_directory):
+    for name, chunk in (("whole", None), ("chunks", 10)):
+        train(make_pairs(), str(model_directory), tmp_path / name, options(epochs=1, chunk=chunk))
+    np.testing.assert_allclose(weights(tmp_path / "chunks"), weights(tmp_path / "whole"), atol=1e-4)
+
+
+def test_bfloat16_trains_to_nearly_the_same_and_keeps_float32_weights(tmp_path, transformer_directory):  # noqa: F811
+    nesting = Nesting((8, 16))
+    scores = []
+    for precision in ("float32", "bfloat16"):
+        changes = options(nesting=nesting, learning_rate=0.01, epochs=3, precision=precision)
+        scores.append(train(make_pairs(), str(transformer_directory), tmp_path / precision, changes).after[16])
+    assert scores[1] == pytest.approx(scores[0], abs=0.1)
+    model = SentenceTransformer(str(tmp_path / "bfloat16"), device="cpu")
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_a_compiled_model_is_written_like_any_other(tmp_path, model_directory, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled.append(options))
+    train(make_pairs(), str(model_directory), tmp_path / "model", options(epochs=1, compile=True))
+    assert compiled == [{"dynamic": True}]
+    assert load_encoder(str(tmp_path / "model")).nesting == NESTING
+
+
+def test_a_card_lies_beside_the_model(trained):
+    result, _ = trained
+    card = (result.directory / "README.md").read_text()
+    assert load_encoder(str(result.directory)).content_hash in card
+    assert f"| 8 | {result.before[8]:.3f} | {result.after[8]:.3f} |" in card
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -199,6 +244,8 @@ def test_a_transformer_trains_by_the_same_call(tmp_path, transformer_directory):
         ({"learning_rate": float("nan")}, "learning_rate nan: give a positive number"),
         ({"max_seconds": float("inf")}, "max_seconds inf: give a positive number"),
         ({"patience": 0}, "patience 0: give at least 1"),
+        ({"precision": "float16"}, "precision 'float16': give one of auto, float32, bfloat16"),
+        ({"chunk": 0}, "chunk 0: give a positive number"),
     ],
 )
 def test_impossible_options_are_refused(changes, message):
