@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from indexer.plan import Plan
@@ -60,19 +60,26 @@ class SearchResult:
     plan: Plan
 
 
-@dataclass(slots=True)
 class StageClock:
     """Runs the steps of a search and takes down how long each took."""
 
-    stages: list[Stage] = field(default_factory=list)
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[str, float, dict[str, Any]]] = []
+
+    @property
+    def stages(self) -> list[Stage]:
+        """What was taken down, in order. Made when asked for, which takes longer than the taking down."""
+        return [Stage(name, milliseconds, **facts) for name, milliseconds, facts in self._taken]
 
     def run(self, name: str, step: Callable[[], _T], **facts: Any) -> _T:
         """Run a step; ``facts`` are the other attributes of its :class:`Stage`."""
         started = time.perf_counter()
         value = step()
-        self.add(name, started, **facts)
+        self._taken.append((name, (time.perf_counter() - started) * 1e3, facts))
         return value
 
     def add(self, name: str, started: float, **facts: Any) -> None:
         """Take down a step that began at ``started``, by ``time.perf_counter()``, and has ended now."""
-        self.stages.append(Stage(name, (time.perf_counter() - started) * 1e3, **facts))
+        self._taken.append((name, (time.perf_counter() - started) * 1e3, facts))

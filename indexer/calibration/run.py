@@ -40,7 +40,7 @@ _TO_CHOOSE = 64
 """Queries of each kind that the plans are chosen with."""
 _TO_SPLIT = 400
 """Given queries from which some can be spared for choosing; where there are fewer, stand-ins do that."""
-_FINALISTS = 10
+_FINALISTS = 20
 _TIMED = (10, 60)
 _GUESS = 60
 """Plans that are tried, about."""

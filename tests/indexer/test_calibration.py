@@ -1,7 +1,7 @@
 import json
 import math
 import time
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -284,13 +284,25 @@ def test_plans_are_tried_until_nothing_is_gained_and_none_slower_than_a_scan_is_
     lengths = [plan.candidates for plan in tried]
     assert max(lengths) <= 400
     # More effort gained nothing twice: the third is the last that is tried.
-    assert sum(plan.structure == "hnsw" and plan.candidates == 50 and len(plan.stages) == 1 for plan in tried) == 3
+    climbed = [plan for plan in tried if plan.candidates == 50 and plan.effort in opened.shortlist.efforts(50)]
+    assert sum(plan.structure == "hnsw" and len(plan.stages) == 1 for plan in climbed) == 3
     funnels = {plan.stages for plan in tried if len(plan.stages) > 1}
     assert ((16, 25), (DIMENSION, 10)) in funnels
     for plan in tried:
         keeps = [plan.candidates, *(stage.keep for stage in plan.stages)]
         assert keeps == sorted(keeps, reverse=True)
         assert all(keep >= 10 + MOST_COPIES for keep in keeps[:-1]) or plan.single
+
+
+def test_between_two_plans_far_apart_others_are_tried(opened):
+    def attempt(plan):
+        if plan.structure == SCAN:
+            return Trial(plan, 1.0 if plan.single else 0.5, 1e6)
+        return Trial(plan, 1 - plan.effort**-0.5, float(plan.effort))
+
+    found = Grid(opened.shortlist, "hnsw", DIMENSION, (DIMENSION,), 3000, 10).narrowed(attempt, 100, math.inf)
+    misses = [1 - one.recall for one in found]
+    assert all(high > 0.8 * low for low, high in pairwise(misses))
 
 
 def test_plans_are_not_tried_when_the_time_is_over(opened):
