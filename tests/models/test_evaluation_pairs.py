@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models import truncate
-from models.evaluation import evaluate_pairs, pair_ndcg
+from models.evaluation import evaluate_pairs, measure_pairs, pair_ndcg
 from models.pairs import Pair
 
 small = st.integers(-2, 2).map(float)  # few values, so that ties are common
@@ -35,3 +35,16 @@ def test_evaluate_pairs_searches_among_documents_and_distractors(encoder):
         queries = truncate(encoder.encode_queries(["w1 w2", "w4 w5"]), size)
         assert scores[size] == pair_ndcg(queries, documents, [0, 1])
     assert scores[32] < 1, "the distractor is the first query itself and comes before its document"
+
+
+def test_recall_counts_documents_among_the_first_k(encoder):
+    pairs = [Pair(f"w{i}", f"w{i} w{i + 100}") for i in range(20)]
+    (score,) = measure_pairs(encoder, pairs, [32], distractors=["w0", "w1"])
+    queries = truncate(encoder.encode_queries([pair.query for pair in pairs]), 32)
+    documents = truncate(encoder.encode_documents([*(pair.document for pair in pairs), "w0", "w1"]), 32)
+    order = np.argsort(-(queries @ documents.T), axis=1, kind="stable")
+    ranks = [1 + order[i].tolist().index(i) for i in range(20)]
+    assert score.recall == {k: sum(rank <= k for rank in ranks) / 20 for k in (1, 10, 100)}
+    assert score.recall[1] < 1, "two queries stand among the documents themselves"
+    assert score.documents == 22
+    assert score.to_json()["ndcg"] == score.ndcg

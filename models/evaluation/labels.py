@@ -1,0 +1,217 @@
+"""A representation measured by labels: per size, between sizes, and coarse-to-fine. Plain arrays in, figures out."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import InvalidOptionError
+from models.evaluation.few_shot import Interval, few_shot
+from models.evaluation.probe import linear_probe
+from models.evaluation.retrieval import DEPTH, RetrievalPlan, RetrievalScore, evaluate_retrieval
+from models.nesting import Nesting, Vectors, truncate
+
+Labels = npt.NDArray[Any]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """What is measured.
+
+    Attributes:
+        interpolated: also measure halfway between neighbouring sizes, where nothing was trained.
+        candidates: K of adaptive retrieval.
+        shots: rows of each class in few-shot classification; none to leave it out.
+        episodes: few-shot draws.
+        seed: of the draws.
+        linear: fit linear probes, which takes most of the time.
+    """
+
+    interpolated: bool = True
+    candidates: int = 200
+    shots: tuple[int, ...] = (1, 3, 5, 9)
+    episodes: int = 20
+    seed: int = 0
+    linear: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("candidates", DEPTH), ("episodes", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
+        if any(count < 1 for count in self.shots):
+            raise InvalidOptionError("shots", f"shots {list(self.shots)}: give positive numbers")
+
+
+@dataclass(frozen=True, slots=True)
+class SizeScore:
+    """A prefix size, measured.
+
+    Attributes:
+        size: dimensions used.
+        trained: whether the representation was trained for this size; False between two that it was trained for.
+        linear: top-1 accuracy of a linear probe; None where left out.
+        retrieval: one exact search: 1-NN top-1, mAP@10, precision@k, multiply-adds.
+        few_shot: top-1 accuracy of the nearest class mean, by shots.
+        classifier_multiply_adds: of a linear or nearest-mean classifier a query: size · classes.
+    """
+
+    size: int
+    trained: bool
+    linear: float | None
+    retrieval: RetrievalScore
+    few_shot: dict[int, Interval]
+    classifier_multiply_adds: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat dictionary for JSON."""
+        return {
+            "size": self.size,
+            "trained": self.trained,
+            "linear": self.linear,
+            "nearest": self.retrieval.top1,
+            "map@10": self.retrieval.map,
+            "precision": self.retrieval.precision,
+            "few_shot": {shots: interval.to_json() for shots, interval in self.few_shot.items()},
+            "multiply_adds": {"classifier": self.classifier_multiply_adds, "search": self.retrieval.multiply_adds},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that was measured.
+
+    Attributes:
+        train, test, classes: how many there are.
+        sizes: by ascending size.
+        retrieval: adaptive retrieval for every Ds < Dr of the trained sizes, and a funnel from each.
+        options: what was asked for.
+        seconds: by part.
+    """
+
+    train: int
+    test: int
+    classes: int
+    sizes: list[SizeScore]
+    retrieval: list[RetrievalScore]
+    options: EvaluationOptions
+    seconds: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary for JSON."""
+        return {
+            "train": self.train,
+            "test": self.test,
+            "classes": self.classes,
+            "sizes": [score.to_json() for score in self.sizes],
+            "retrieval": [score.to_json() for score in self.retrieval],
+            "options": asdict(self.options),
+            "seconds": self.seconds,
+        }
+
+
+def between(sizes: Sequence[int]) -> list[int]:
+    """Return the whole numbers halfway between neighbouring sizes, as in the paper: 8, 16, 32 give 12, 24."""
+    return [(low + high) // 2 for low, high in itertools.pairwise(sizes) if high - low > 1]
+
+
+def evaluate_labels(
+    train: Vectors,
+    train_labels: Labels,
+    test: Vectors,
+    test_labels: Labels,
+    sizes: Sequence[int],
+    options: EvaluationOptions | None = None,
+    report: Report = lambda part: None,
+) -> Evaluation:
+    """Measure a representation by labels; training rows are what is learned from and searched, test rows ask.
+
+    Every prefix is re-normalised. A test row whose label no training row has counts as wrong everywhere.
+
+    Args:
+        train, test: shapes (N, D) and (n, D).
+        train_labels, test_labels: shapes (N,) and (n,), text or whole numbers.
+        sizes: sizes the representation was trained for, strictly increasing, none above D. One alone (a model of one
+            size) is measured by itself.
+        options: what is measured.
+        report: told the name of each part as it begins.
+
+    Raises:
+        InvalidOptionError: shapes do not fit, a number is not finite, the training rows have fewer than two labels, or
+            sizes are out of order.
+    """
+    options = options or EvaluationOptions()
+    trained = Nesting(tuple(sizes)).sizes
+    _check(train, train_labels, test, test_labels, trained[-1])
+    every = sorted({*trained, *(between(trained) if options.interpolated else ())})
+    classes = len(np.unique(train_labels))
+    # Numbers in the labels' own order: quicker to compare than text, and ties fall the same way.
+    codes = np.unique(np.concatenate([train_labels, test_labels]), return_inverse=True)[1]
+    train_labels, test_labels = codes[: len(train)], codes[len(train) :]
+    seconds: dict[str, float] = {}
+
+    def timed(part: str, measure: Callable[[], Any]) -> Any:
+        report(part)
+        started = time.perf_counter()
+        result = measure()
+        seconds[part] = time.perf_counter() - started
+        return result
+
+    singles = [RetrievalPlan((size,)) for size in every]
+    plans = _coarse_to_fine(trained, options.candidates)
+    retrieval: list[RetrievalScore] = timed(
+        "retrieval", lambda: evaluate_retrieval(train, train_labels, test, test_labels, [*singles, *plans])
+    )
+    shots: dict[int, dict[int, Interval]] = {}
+    if options.shots:
+        asked = (options.shots, options.episodes, options.seed)
+        shots = timed("few-shot", lambda: few_shot(train, train_labels, test, test_labels, every, *asked))
+    linear: dict[int, float] = {}
+    if options.linear:
+        linear = timed(
+            "linear probes",
+            lambda: {
+                size: linear_probe(truncate(train, size), train_labels, truncate(test, size), test_labels)
+                for size in every
+            },
+        )
+    return Evaluation(
+        train=len(train),
+        test=len(test),
+        classes=classes,
+        sizes=[
+            SizeScore(size, size in trained, linear.get(size), score, shots.get(size, {}), size * classes)
+            for size, score in zip(every, retrieval, strict=False)
+        ],
+        retrieval=retrieval[len(singles) :],
+        options=options,
+        seconds=seconds,
+    )
+
+
+def _coarse_to_fine(trained: Sequence[int], candidates: int) -> list[RetrievalPlan]:
+    pairs = itertools.combinations(trained, 2)
+    adaptive = [RetrievalPlan((first, last), (candidates,)) for first, last in pairs]
+    funnels = (RetrievalPlan.funnel(first, trained[-1]) for first in trained[:-1])
+    # Over two sizes alone a funnel is adaptive retrieval under another name.
+    return adaptive + [plan for plan in funnels if plan.kind == "funnel"]
+
+
+def _check(train: Vectors, train_labels: Labels, test: Vectors, test_labels: Labels, dimension: int) -> None:
+    for name, vectors, labels in (("training", train, train_labels), ("test", test, test_labels)):
+        if vectors.ndim != 2 or vectors.shape[1] < dimension or labels.shape != vectors.shape[:1] or not len(vectors):
+            raise InvalidOptionError(
+                "vectors",
+                f"{name} vectors of shape {vectors.shape} with labels of shape {labels.shape}: needed are rows of "
+                f"{dimension} dimensions or more, at least one, and as many labels",
+            )
+        if not np.isfinite(vectors).all():
+            raise InvalidOptionError("vectors", f"{name} vectors hold numbers that are not finite")
+    if len(np.unique(train_labels)) < 2:
+        raise InvalidOptionError("labels", f"the only label to train on is {train_labels[0]!r}: at least 2 are needed")
