@@ -40,7 +40,7 @@ def few_shot(
     test_labels: npt.NDArray[Any],
     sizes: Sequence[int],
     shots: Sequence[int] = (1, 3, 5, 9),
-    episodes: int = 20,
+    episodes: int = 100,
     seed: int = 0,
 ) -> dict[int, dict[int, Interval]]:
     """Top-1 accuracy over all classes of the nearest class mean, by size and by shots.

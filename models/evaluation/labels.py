@@ -37,7 +37,7 @@ class EvaluationOptions:
     interpolated: bool = True
     candidates: int = 200
     shots: tuple[int, ...] = (1, 3, 5, 9)
-    episodes: int = 20
+    episodes: int = 100
     seed: int = 0
     linear: bool = True
 

@@ -90,13 +90,14 @@ def _plot_few_shot(evaluation: Evaluation, title: str, path: Path) -> None:
 def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
     figure, axes = _canvas(title, "multiply-adds a query, reranks counted", "mAP@10 (%)")
     axes.set_xscale("log")
+    axes.margins(y=0.1)  # room for the labels
     dimension = max(score.size for score in evaluation.sizes)
     singles = [score.retrieval for score in evaluation.sizes if score.trained]
     adaptive = [score for score in evaluation.retrieval if score.plan.kind == "adaptive"]
     full = [score for score in adaptive if score.plan.sizes[1] == dimension]
     funnels = [score for score in evaluation.retrieval if score.plan.kind == "funnel"]
     _line(axes, singles, "single search at d", "#57606a", "o--", "d", (0, -13))
-    _line(axes, full, f"adaptive: Ds, then {dimension} on {full[0].plan.keeps[0]}", COLORS[0], "s-", "Ds", (-4, 8))
+    _line(axes, full, f"adaptive: {full[0].plan.keeps[0]} by Ds, ranked by {dimension}", COLORS[0], "s-", "Ds", (-4, 8))
     if funnels:
         keeps = "→".join(map(str, funnels[0].plan.keeps))
         _line(axes, funnels, f"funnel from Ds: {keeps}", COLORS[1], "^-", "", (0, 0))
@@ -104,6 +105,7 @@ def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
     if shorter:
         points = [(score.multiply_adds, 100 * score.map) for score in shorter]
         axes.plot(*zip(*points, strict=True), ".", color=COLORS[0], alpha=0.4, label="adaptive, shorter Dr", zorder=1)
+    axes.axhline(100 * singles[-1].map, color="#57606a", linewidth=0.8, linestyle=":", zorder=0)
     _save(figure, axes, path)
 
 
