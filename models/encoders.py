@@ -112,8 +112,10 @@ def load_encoder(
     if path.is_dir() and is_static_directory(path):
         return StaticEncoder.from_directory(path, nesting, query_prompt=query_prompt, document_prompt=document_prompt)
 
+    from models.image_encoder import ImageModelEncoder
     from models.transformer_encoder import SentenceTransformerEncoder
 
-    return SentenceTransformerEncoder.load(
+    encoder = SentenceTransformerEncoder.load(
         name, nesting, query_prompt=query_prompt, document_prompt=document_prompt, device=device
     )
+    return ImageModelEncoder.of(encoder) if "image" in encoder.model.modalities else encoder

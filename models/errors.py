@@ -3,6 +3,7 @@
 AdaptiveRetrievalError
 ├── InvalidOptionError        an option or argument outside what is allowed
 ├── DataError                 a file of pairs, rows, queries or judgements cannot be used
+│   └── ImageError                an image cannot be read
 ├── ModelError                a model cannot be found or loaded
 ├── TrainingError             a training run cannot start or go on
 └── BundleError, SearchError … see ``indexer.errors``
@@ -11,6 +12,8 @@ Every message gives the value seen, what is allowed, and where there is one the 
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class AdaptiveRetrievalError(Exception):
@@ -31,6 +34,19 @@ class InvalidOptionError(AdaptiveRetrievalError, ValueError):
 
 class DataError(AdaptiveRetrievalError):
     """A file of pairs, rows, queries or judgements cannot be used."""
+
+
+class ImageError(DataError):
+    """An image cannot be read.
+
+    Attributes:
+        reason: why, without the file's name.
+    """
+
+    def __init__(self, source: Path | bytes, reason: str) -> None:
+        name = source if isinstance(source, Path) else f"of {len(source)} bytes"
+        super().__init__(f"image {name}: {reason}")
+        self.reason = reason
 
 
 class ModelError(AdaptiveRetrievalError):

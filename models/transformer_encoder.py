@@ -7,12 +7,14 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 # Set before the hub client is imported: this project reports nothing to anyone.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import torch
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
 from models.encoders import Prompts
 from models.errors import ModelError
@@ -86,7 +88,7 @@ class SentenceTransformerEncoder:
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         tokenizer = self.model.tokenizer
         rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        for text in (rust.to_str() if hasattr(rust, "to_str") else "", self.prompts.query, self.prompts.document):
+        for text in (_rules(rust), self.prompts.query, self.prompts.document):
             digest.update(b"\0" + text.encode())
         return digest.hexdigest()
 
@@ -101,3 +103,13 @@ class SentenceTransformerEncoder:
     def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
         vectors = self.model.encode(list(texts), prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
         return truncate(vectors.reshape(len(texts), self.dimension), self.dimension)
+
+
+def _rules(tokenizer: Any) -> str:
+    """Return a tokenizer's own rules, without the padding and cutting that every call sets anew and leaves set."""
+    if not isinstance(tokenizer, Tokenizer):
+        return ""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.no_truncation()
+    return str(copy.to_str())
