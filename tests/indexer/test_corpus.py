@@ -56,6 +56,9 @@ def test_other_field_names(tmp_path):
         ({"_id": "a", "text": "\ud800"}, "field 'text' is not valid Unicode"),
         ({"_id": "\ud800", "text": "t"}, "field '_id' is not valid Unicode"),
         ({"_id": "a", "text": "t", "x": ["\ud800"]}, "field 'x' is not valid Unicode"),
+        ({"_id": "a", "text": "t", "\ud800": 1}, r"field '\ud800' is not valid Unicode"),
+        ({"_id": "a", "text": "t", "x": {"\ud800": 1}}, r"field '\ud800' is not valid Unicode"),
+        ({"_id": "a", "text": "t", "x": json.loads("[" * 200 + "]" * 200)}, "field 'x' is nested more than 100 deep"),
     ],
 )
 def test_broken_rows_say_why_and_where(tmp_path, row, problem):
