@@ -125,13 +125,22 @@ class StaticEncoder:
         """Encode queries; see :class:`models.encoders.Encoder`."""
         return self._encode([self.prompts.query + text for text in texts])
 
+    def token_counts(self, texts: Sequence[str]) -> csr_array:
+        """Count tokens: float32, shape (len(texts), vocabulary); times the table it gives vectors up to their length.
+
+        A document's prompt is put in front, as in :meth:`encode_documents`. Tokens that repeat have several entries.
+        """
+        return self._counts([self.prompts.document + text for text in texts])
+
     def _encode(self, texts: list[str]) -> Vectors:
+        # The mean's scale does not matter: truncate() normalises. A sparse count matrix times the table sums the
+        # rows of each text without gathering them first (5 times faster than a gather here).
+        return truncate(self._counts(texts) @ self.table, self.dimension)
+
+    def _counts(self, texts: list[str]) -> csr_array:
         encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         columns = np.fromiter((token for row in ids for token in row), dtype=np.int32, count=int(lengths.sum()))
-        # The mean's scale does not matter: truncate() normalises. A sparse count matrix times the table sums the
-        # rows of each text without gathering them first (5 times faster than a gather here).
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        counts = csr_array((np.ones(len(columns), np.float32), columns, offsets), shape=(len(ids), len(self.table)))
-        return truncate(counts @ self.table, self.dimension)
+        return csr_array((np.ones(len(columns), np.float32), columns, offsets), shape=(len(ids), len(self.table)))
