@@ -8,17 +8,23 @@ from typing import Annotated, Any
 import typer
 from rich.progress import TaskID
 
+from models.classification_options import ClassificationOptions
+from models.labelled import is_labelled
 from models.nesting import Nesting
 from models.pairs import read_pairs
 from models.training_options import TrainingOptions
 from service.commands.output import ProgressDisplay, note, print_table
+from service.commands.train_labelled import train_labelled
 
 _DEFAULTS = TrainingOptions()
 
 
 def train(
     pairs: Annotated[
-        list[Path], typer.Argument(help="Files of (query, document) pairs: .jsonl[.gz|.zst], .csv, .tsv or .parquet.")
+        list[Path],
+        typer.Argument(
+            help="Files of (query, document) pairs, or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Directory the model is written to.")],
     base: Annotated[
@@ -48,19 +54,60 @@ def train(
         int, typer.Option(help="Validations without a better score before training stops.")
     ] = _DEFAULTS.patience,
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(help="Texts encoded at once, for batches larger than memory (gradient caching, same result)."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (bfloat16 on a GPU), float32 or bfloat16.")
+    ] = _DEFAULTS.precision,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Run a transformer through torch.compile.")
+    ] = _DEFAULTS.compile,
     seed: Annotated[int, typer.Option(help="Of the split, the order and torch.")] = _DEFAULTS.seed,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
     restart: Annotated[bool, typer.Option("--restart", help="Delete an earlier run in --out and begin anew.")] = False,
+    kind: Annotated[
+        str, typer.Option(help="Labelled texts: mrl (a head a size), mrl-e (one tied head), ff (one size), slimmable.")
+    ] = "mrl",
+    text_field: Annotated[str, typer.Option(help="Labelled texts: field of the text.")] = "text",
+    label_field: Annotated[str, typer.Option(help="Labelled texts: field of the label.")] = "label",
+    split_field: Annotated[str, typer.Option(help="Labelled texts: field that says train, valid or test.")] = "split",
 ) -> None:
-    """Train an embedding whose every prefix is an embedding too (Matryoshka loss over InfoNCE).
+    """Train an embedding whose every prefix is an embedding too (Matryoshka loss over InfoNCE or cross-entropy).
 
+    Rows with a label and no query are labelled texts: a classifier is trained, with a head and a threshold a size.
     A run that was interrupted goes on when the same command is given again. Ctrl-C keeps the best weights so far.
-    The result is a sentence-transformers directory.
+    The result is a sentence-transformers directory with a model card. Pairs may name hard negatives (a field negative,
+    or negatives with a list). On several GPUs: accelerate launch -m service train ...
     """
+    from models.processes import is_first_process
     from models.training import train as run_training  # torch takes seconds to import, which --help need not wait for
 
     if weights and not sizes:
         raise typer.BadParameter("--weights needs --sizes")
+    if is_labelled(pairs[0], label_field, query_field):
+        given = temperature, evaluate_every, chunk, precision, compile
+        if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
+            raise typer.BadParameter(
+                "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, and these are "
+                "labelled texts"
+            )
+        labelled_options = ClassificationOptions(
+            kind=kind,
+            nesting=Nesting.parse(sizes, weights) if sizes else None,
+            width=width,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate or ClassificationOptions().learning_rate,
+            patience=patience,
+            max_seconds=max_seconds,
+            seed=seed,
+            device=device,
+        )
+        fields = text_field, label_field, split_field
+        train_labelled(pairs, fields, base, out, labelled_options, validation, restart)
+        return
     options = TrainingOptions(
         nesting=Nesting.parse(sizes, weights) if sizes else None,
         width=width,
@@ -72,6 +119,9 @@ def train(
         evaluate_every=evaluate_every,
         patience=patience,
         max_seconds=max_seconds,
+        chunk=chunk,
+        precision=precision,
+        compile=compile,
         seed=seed,
         device=device,
     )
@@ -82,6 +132,8 @@ def train(
         note(f"passed over {len(read.rejected) - 10} further rows")
     with TrainingProgress() as progress:
         result = run_training(read.pairs, base, out, options, restart=restart, report=progress.report)
+    if not is_first_process():
+        return
     print_scores(result.before, result.after, "validation nDCG@10")
     note(
         f"{result.stopped} after {result.steps} steps; the weights of step {result.best_step} are in {result.directory}"

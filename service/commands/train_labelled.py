@@ -1,0 +1,85 @@
+"""``mrl train`` on labelled texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.classification_options import ClassificationOptions
+from models.encoders import load_encoder
+from models.labelled import read_labelled, split_labelled
+from models.model_output import check_output
+from service.commands.output import ProgressDisplay, note, print_table
+
+
+def train_labelled(
+    files: Sequence[Path],
+    fields: tuple[str, str, str],
+    base: str,
+    out: Path,
+    options: ClassificationOptions,
+    validation: float,
+    restart: bool,
+) -> None:
+    """Train a classifier, write it to ``out`` and print its accuracy by size.
+
+    Args:
+        files: rows with text, label and perhaps split.
+        fields: names of the fields of text, label and split.
+        base: what :func:`models.encoders.load_encoder` finds a static table by.
+        out: the model's directory.
+        options: what decides the run.
+        validation: share held out where no row says ``valid``.
+        restart: delete an earlier model in ``out``.
+    """
+    # torch takes seconds to import, which --help need not wait for
+    from models.classification import accuracy, classifier_vectors, save_classifier, train_classifier
+    from models.classification_data import ClassificationData
+
+    check_output(out, restart)
+    read = read_labelled(files, *fields)
+    for source, line, reason in read.rejected[:10]:
+        note(f"passed over {source} line {line}: {reason}")
+    if len(read.rejected) > 10:
+        note(f"passed over {len(read.rejected) - 10} further rows")
+    parts = split_labelled(read.items, validation, options.seed)
+    data = ClassificationData.prepare(parts, load_encoder(base))
+    with LabelledProgress() as progress:
+        result = train_classifier(data, options, progress.report)
+    classifier = result.classifier
+    validated = result.history[result.best_epoch - 1]["accuracy"]
+    tested = {}
+    if len(data.test_targets):
+        tested = accuracy(classifier, classifier_vectors(classifier, data.test), data.test_targets)
+    save_classifier(result, out, options, base, tested)
+    rows = [
+        (str(size), f"{validated[size]:.2%}", f"{tested[size]:.2%}" if tested else "")
+        for size in classifier.nesting.sizes
+    ]
+    print_table(("dimensions", "validation", "test"), rows, f"top-1 accuracy, {len(data.labels)} labels")
+    if cascade := classifier.cascade:
+        note(
+            f"cascade: {cascade.accuracy:.2%} on validation with {cascade.dims:.1f} expected dimensions "
+            f"({cascade.dims_summed:.1f} where all sizes used are added up)"
+        )
+    note(f"{result.stopped} after {len(result.history)} epochs; the weights of epoch {result.best_epoch} are in {out}")
+
+
+class LabelledProgress(ProgressDisplay):
+    """Draws what :func:`models.classification.train_classifier` reports."""
+
+    def report(self, event: str, facts: dict[str, Any]) -> None:
+        """Take an event."""
+        if event == "start":
+            self._task = self._bar.add_task("training", total=facts["steps"], completed=0, facts="")
+            note(
+                f"{facts['training']} texts to train on, {facts['validation']} to validate on, "
+                f"sizes {', '.join(map(str, facts['sizes']))}"
+            )
+        elif event == "step":
+            self._bar.update(self._task, completed=facts["step"], facts=f"loss {sum(facts['loss'].values()):.2f}")
+        elif event == "evaluation":
+            for name in ("loss", "accuracy"):
+                values = "  ".join(f"{size}: {value:.3f}" for size, value in facts[name].items())
+                note(f"step {facts['step']:>6}  {name:>8}  {values}")

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+
+from models.classifier import Classifier
+from tests.conftest import write_lines
+from tests.models.test_classifier_training import make_items
+
+TRAIN = ["--sizes", "2,8,32", "--epochs", "6", "--batch-size", "64", "--learning-rate", "0.3"]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    items = [
+        {"_id": str(i), "text": item.text, "label": item.label, "split": item.split}
+        for i, item in enumerate(make_items())
+    ]
+    return write_lines(tmp_path_factory.mktemp("rows") / "rows.jsonl", [*items, {"text": "no label"}])
+
+
+@pytest.fixture
+def model(mrl, rows, model_directory, tmp_path):
+    out = tmp_path / "model"
+    status, printed, err = mrl("train", rows, "--base", model_directory, "--out", out, *TRAIN)
+    assert status == 0, err
+    assert "texts to train on" in err
+    assert "passed over" in err
+    assert "top-1 accuracy, 12 labels" in printed
+    assert "expected dimensions" in err
+    return out
+
+
+def test_train_then_classify_then_index(mrl, model, rows, tmp_path):
+    status, out, err = mrl("classify", model, rows, "w1 w2 w3", "--json")
+    assert status == 0
+    result = json.loads(out)
+    answers = result["answers"]
+    assert len(answers) == 902
+    assert {answer["dims"] for answer in answers} <= {2, 8, 32}
+    assert len({answer["dims"] for answer in answers}) > 1
+    assert result["mean_dims"] == pytest.approx(np.mean([answer["dims"] for answer in answers]))
+    truth = [item.label for item in make_items()]
+    assert np.mean([a["label"] == label for a, label in zip(answers, truth, strict=False)]) > 0.7
+    classifier = Classifier.load(model)
+    assert answers[-1] == {"text": "w1 w2 w3", **classifier.classify(["w1 w2 w3"])[0].to_json()}
+
+    status, out, err = mrl("classify", model, "w1 w2 w3", "--dims", "8")
+    assert status == 0
+    assert "label 0" in out
+    assert "8.0 dimensions a text" in err
+
+    status, _, err = mrl("classify", model, "w1", "--accuracy", "1.01", "--limit", 1)
+    assert "no cascade has validation accuracy 1.01" in err
+
+    status, _, err = mrl("index", "build", rows, "--out", tmp_path / "index", "--model", model, "--dims", "8")
+    assert status == 0, err
+
+    status, _, err = mrl("train", rows, "--base", model, "--out", model, *TRAIN)
+    assert status == 1
+    assert "already holds a model" in err
+
+
+def test_what_cannot_be_classified(mrl, model, model_directory, tmp_path):
+    status, _, err = mrl("classify", model)
+    assert status == 1
+    assert "no text to classify" in err
+    status, _, err = mrl("classify", model_directory, "w1")
+    assert status == 1
+    assert "no classifier in" in err
+    path = write_lines(tmp_path / "texts.jsonl", [{"body": "w1"}])
+    status, _, err = mrl("classify", model, path)
+    assert status == 1
+    assert "no text in field 'text'" in err
+
+
+def test_a_single_size_has_no_cascade(mrl, rows, model_directory, tmp_path):
+    out = tmp_path / "ff"
+    status, _, err = mrl(
+        "train", rows, "--base", model_directory, "--out", out, "--kind", "ff", "--sizes", "8", "--epochs", "2"
+    )
+    assert status == 0, err
+    status, printed, _ = mrl("classify", out, "w1 w2", "--json")
+    assert json.loads(printed)["answers"][0]["dims"] == 8
+
+
+def test_options_for_pairs_are_refused(mrl, rows, model_directory, tmp_path):
+    status, _, err = mrl("train", rows, "--base", model_directory, "--out", tmp_path / "model", "--temperature", "0.1")
+    assert status != 0
+    assert "are for pairs" in err
