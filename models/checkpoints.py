@@ -101,6 +101,11 @@ class Checkpoints:
         model.load_state_dict(load_file(self.directory / state["files"]["best"]))
         return Progress(**state["progress"])
 
+    def peek(self) -> Progress | None:
+        """Tell where the run stands that the last checkpoint is of; None where there is none."""
+        state = self._state()
+        return None if state is None else Progress(**state["progress"])
+
     @property
     def exist(self) -> bool:
         """Whether there is a checkpoint."""

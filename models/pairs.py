@@ -47,7 +47,7 @@ def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field
             if isinstance(row, BrokenRow):
                 rejected.append((str(path), row.number, row.reason))
                 continue
-            query, document = (_text(row.fields.get(field)) for field in (query_field, document_field))
+            query, document = (text_of(row.fields.get(field)) for field in (query_field, document_field))
             if query and document:
                 pairs.append(Pair(query, document, _negatives(row.fields)))
             else:
@@ -63,11 +63,12 @@ def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field
 
 def _negatives(fields: dict[str, Any]) -> tuple[str, ...]:
     given = fields.get("negatives") or fields.get("negative") or ()
-    texts = [_text(value) for value in ([given] if isinstance(given, str) else given)]
+    texts = [text_of(value) for value in ([given] if isinstance(given, str) else given)]
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Give a field's text, stripped; an empty one where it holds none that can be encoded."""
     if not isinstance(value, str):
         return ""
     try:

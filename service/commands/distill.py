@@ -1,0 +1,118 @@
+"""``mrl distill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import TaskID
+
+from models.distillation_options import DistillationOptions
+from models.distillation_texts import read_texts
+from models.nesting import Nesting
+from service.commands.output import ProgressDisplay, note, print_table
+
+_DEFAULTS = DistillationOptions()
+
+
+def distill(
+    teacher: Annotated[
+        str, typer.Argument(help="The teacher: a sentence-transformers directory or hub name.", show_default=False)
+    ],
+    texts: Annotated[
+        list[Path],
+        typer.Argument(help="Files of texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Directory the student is written to.")],
+    text_field: Annotated[str, typer.Option(help="Field of the text.")] = "text",
+    query_field: Annotated[
+        str | None, typer.Option(help="Field of a query that the text answers, where rows have one. Default: none.")
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Nested sizes of the student.")] = ",".join(
+        map(str, _DEFAULTS.nesting.sizes)
+    ),
+    weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Bound on the run; the teacher gets two thirds. Default: none.")
+    ] = None,
+    max_texts: Annotated[int | None, typer.Option(help="Texts the teacher encodes, at most. Default: all.")] = None,
+    teacher_tokens: Annotated[int, typer.Option(help="Tokens the teacher reads of a text.")] = _DEFAULTS.teacher_tokens,
+    precision: Annotated[
+        str, typer.Option(help="Of the teacher: auto (bfloat16 on a GPU), float32, or bfloat16 (some CPUs are faster).")
+    ] = _DEFAULTS.precision,
+    min_count: Annotated[
+        int, typer.Option(help="Texts a word must occur in to become a token of its own.")
+    ] = _DEFAULTS.min_count,
+    steps: Annotated[int, typer.Option(help="Batches, at most.")] = _DEFAULTS.steps,
+    batch_size: Annotated[int, typer.Option(help="Texts, and as many pairs, a step.")] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = _DEFAULTS.learning_rate,
+    contrast: Annotated[
+        float, typer.Option(help="Weight of the contrastive loss beside distillation.")
+    ] = _DEFAULTS.contrast,
+    temperature: Annotated[float, typer.Option(help="What cosines of pairs are divided by.")] = _DEFAULTS.temperature,
+    validation: Annotated[float, typer.Option(help="Share of pairs held out.")] = _DEFAULTS.validation,
+    seed: Annotated[int, typer.Option(help="Of the splits, the order and new columns.")] = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
+    restart: Annotated[bool, typer.Option("--restart", help="Delete an earlier run in --out and begin anew.")] = False,
+) -> None:
+    """Distill a teacher into a static Matryoshka student: one table of token vectors, tens of times as fast.
+
+    The teacher's vectors are kept in OUT-teacher, and the run goes on from there and from its last checkpoint when
+    the same command is given again. The result is a sentence-transformers directory with a model card.
+    """
+    from models.distillation import distill as run_distillation  # torch takes seconds, which --help need not wait for
+
+    options = DistillationOptions(
+        nesting=Nesting.parse(sizes, weights),
+        min_count=min_count,
+        teacher_tokens=teacher_tokens,
+        max_texts=max_texts,
+        precision=precision,
+        max_seconds=None if max_minutes is None else max_minutes * 60,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        contrast=contrast,
+        temperature=temperature,
+        validation=validation,
+        seed=seed,
+        device=device,
+    )
+    read = read_texts(texts, text_field, query_field, seed)
+    if read.passed_over:
+        note(f"passed over {read.passed_over} rows without a text in field {text_field!r}")
+    with DistillationProgress() as progress:
+        result = run_distillation(
+            read.texts, read.pairs, teacher, out, options, restart=restart, report=progress.report
+        )
+    rows = [
+        (str(size), f"{agreement:.3f}", f"{result.ndcg[size]:.3f}" if result.ndcg else "")
+        for size, agreement in result.agreement.items()
+    ]
+    print_table(("dimensions", "neighbour agreement@10", "nDCG@10"), rows, "held-out texts and pairs")
+    if result.teacher_ndcg is not None:
+        note(f"the teacher's nDCG@10 on the same pairs is {result.teacher_ndcg:.3f}")
+    note(f"{result.steps} steps on {result.texts:,} texts in {result.seconds:.0f} s; the student is in {out}")
+
+
+class DistillationProgress(ProgressDisplay):
+    """Draws what :func:`models.distillation.distill` reports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[str, TaskID] = {}
+
+    def report(self, event: str, facts: dict[str, Any]) -> None:
+        """Take an event."""
+        if event == "start":
+            note(f"{facts['texts']:,} texts, {facts['pairs']:,} pairs to train on, {facts['tokens']:,} tokens")
+        elif event == "evaluate":
+            note("measuring on held-out texts")
+        else:
+            done = facts["step"] if event == "step" else facts["done"]
+            if event not in self._tasks:
+                name = "training" if event == "step" else event
+                self._tasks[event] = self._bar.add_task(name, total=facts["total"], completed=done, facts="")
+            text = f"loss {facts['loss']:.2f}" if event == "step" else ""
+            self._bar.update(self._tasks[event], completed=done, total=facts["total"], facts=text)
