@@ -26,7 +26,7 @@ class EvaluationOptions:
     """What is measured.
 
     Attributes:
-        interpolated: also measure halfway between neighbouring sizes, where nothing was trained.
+        interpolated: also measure halfway between neighbouring sizes.
         candidates: K of adaptive retrieval.
         shots: rows of each class in few-shot classification; none to leave it out.
         episodes: few-shot draws.
@@ -55,7 +55,7 @@ class SizeScore:
 
     Attributes:
         size: dimensions used.
-        trained: whether the representation was trained for this size; False between two that it was trained for.
+        interpolated: whether the size lies halfway between two of those given and is none of them.
         linear: top-1 accuracy of a linear probe; None where left out.
         retrieval: one exact search: 1-NN top-1, mAP@10, precision@k, multiply-adds.
         few_shot: top-1 accuracy of the nearest class mean, by shots.
@@ -63,7 +63,7 @@ class SizeScore:
     """
 
     size: int
-    trained: bool
+    interpolated: bool
     linear: float | None
     retrieval: RetrievalScore
     few_shot: dict[int, Interval]
@@ -73,7 +73,7 @@ class SizeScore:
         """A flat dictionary for JSON."""
         return {
             "size": self.size,
-            "trained": self.trained,
+            "interpolated": self.interpolated,
             "linear": self.linear,
             "nearest": self.retrieval.top1,
             "map@10": self.retrieval.map,
@@ -186,7 +186,7 @@ def evaluate_labels(
         test=len(test),
         classes=classes,
         sizes=[
-            SizeScore(size, size in trained, linear.get(size), score, shots.get(size, {}), size * classes)
+            SizeScore(size, size not in trained, linear.get(size), score, shots.get(size, {}), size * classes)
             for size, score in zip(every, retrieval, strict=False)
         ],
         retrieval=retrieval[len(singles) :],

@@ -62,22 +62,22 @@ def _plot_by_size(drawn: Mapping[str, list[tuple[SizeScore, float]]], label: str
     for number, (model, points) in enumerate(drawn.items()):
         color = COLORS[number % len(COLORS)]
         axes.plot([score.size for score, _ in points], [100 * y for _, y in points], "-", color=color, linewidth=1.8)
-        trained = [(score.size, 100 * y) for score, y in points if score.trained]
-        axes.plot(*zip(*trained, strict=True), "o", color=color, markersize=6, label=model)
-        middle = [(score.size, 100 * y) for score, y in points if not score.trained]
+        given = [(score.size, 100 * y) for score, y in points if not score.interpolated]
+        axes.plot(*zip(*given, strict=True), "o", color=color, markersize=6, label=model)
+        middle = [(score.size, 100 * y) for score, y in points if score.interpolated]
         if middle:
-            name = "between trained sizes" if number == len(drawn) - 1 else None
+            name = "interpolated sizes" if number == len(drawn) - 1 else None
             axes.plot(*zip(*middle, strict=True), "o", color=color, markerfacecolor="white", markersize=5, label=name)
-    _ticks(axes, [score.size for points in drawn.values() for score, _ in points if score.trained])
+    _ticks(axes, [score.size for points in drawn.values() for score, _ in points if not score.interpolated])
     _save(figure, axes, path)
 
 
 def _plot_few_shot(evaluation: Evaluation, title: str, path: Path) -> None:
     figure, axes = _canvas(title, "dimensions used (prefix, re-normalised)", "nearest class mean top-1 (%)")
-    trained = [score for score in evaluation.sizes if score.trained]
-    sizes = [score.size for score in trained]
-    for number, shots in enumerate(reversed(trained[0].few_shot)):
-        intervals: list[Interval] = [score.few_shot[shots] for score in trained]
+    given = [score for score in evaluation.sizes if not score.interpolated]
+    sizes = [score.size for score in given]
+    for number, shots in enumerate(reversed(given[0].few_shot)):
+        intervals: list[Interval] = [score.few_shot[shots] for score in given]
         color = COLORS[number % len(COLORS)]
         label = f"{shots} shot{'s' if shots > 1 else ''}"
         axes.plot(sizes, [100 * one.mean for one in intervals], "o-", color=color, linewidth=1.8, label=label)
@@ -92,7 +92,7 @@ def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
     axes.set_xscale("log")
     axes.margins(y=0.1)  # room for the labels
     dimension = max(score.size for score in evaluation.sizes)
-    singles = [score.retrieval for score in evaluation.sizes if score.trained]
+    singles = [score.retrieval for score in evaluation.sizes if not score.interpolated]
     adaptive = [score for score in evaluation.retrieval if score.plan.kind == "adaptive"]
     full = [score for score in adaptive if score.plan.sizes[1] == dimension]
     funnels = [score for score in evaluation.retrieval if score.plan.kind == "funnel"]

@@ -124,13 +124,13 @@ def _tell_rejected(rejected: Sequence[tuple[str, int, str]]) -> None:
 
 
 def _label_tables(evaluation: Evaluation) -> list[_Table]:
-    names = [f"{score.size}{'' if score.trained else ' *'}" for score in evaluation.sizes]
+    names = [f"{score.size}{' *' if score.interpolated else ''}" for score in evaluation.sizes]
     title = (
         f"{evaluation.train} training and {evaluation.test} test texts, {evaluation.classes} labels; top-1, mAP and "
         "precision in percent"
     )
-    if not all(score.trained for score in evaluation.sizes):
-        title += "\n* between the sizes it was trained for"
+    if any(score.interpolated for score in evaluation.sizes):
+        title += "\n* interpolated: halfway between two sizes"
     header = ("dimensions", "linear", "1-NN", "mAP@10", "P@10", "P@100", "multiply-adds: classify", "search")
     rows: list[Sequence[str]] = [
         (

@@ -28,9 +28,9 @@ def evaluation(labelled):
     return evaluate_labels(*labelled, sizes=(4, 8, 16, 32), options=EvaluationOptions(**QUICK))
 
 
-def test_sizes_between_trained_ones_are_measured_and_marked(evaluation):
+def test_sizes_between_given_ones_are_measured_and_marked(evaluation):
     assert [score.size for score in evaluation.sizes] == [4, 6, 8, 12, 16, 24, 32]
-    assert [score.size for score in evaluation.sizes if not score.trained] == [6, 12, 24]
+    assert [score.size for score in evaluation.sizes if score.interpolated] == [6, 12, 24]
     assert between((8, 16, 32, 2048)) == [12, 24, 1040]
     assert between((1, 2, 3)) == []
 

@@ -33,7 +33,7 @@ def test_a_model_is_measured_by_labels(mrl, tmp_path, labelled, model_directory,
     )
     assert status == 0
     assert "192 training and 48 test texts, 4 labels" in out
-    assert "* between the sizes it was trained for" in out
+    assert "* interpolated: halfway between two sizes" in out
     assert re.search(r"│ 12 \* +│", out)
     assert re.search(r"adaptive +│ +8→32 +│ +200", out)
     assert re.search(r"funnel +│ +8→16→32 +│ +200→100", out)
