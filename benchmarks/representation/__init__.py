@@ -1,0 +1,5 @@
+"""The paper's experiments on a representation of labelled texts: Matryoshka training against every baseline."""
+
+from benchmarks.representation.cli import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""``python -m benchmarks.representation``."""
+
+from benchmarks.representation.cli import main
+
+main()

@@ -1,0 +1,109 @@
+"""Figures of all seeds put together, and the claims held against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.representation.config import Settings
+from models.evaluation.few_shot import Interval
+
+Figures = dict[str, Any]
+
+
+def spread(values: Sequence[float]) -> Figures:
+    """Mean over seeds with its 95 % interval (none of one seed), and the values."""
+    if len(values) == 1:
+        return {"mean": values[0], "values": list(values)}
+    return {**Interval.of(values).to_json(), "values": list(values)}
+
+
+def summary(runs: Sequence[Figures], settings: Settings) -> Figures:
+    """Put the seeds together.
+
+    Args:
+        runs: what :func:`benchmarks.representation.run.measure_seed` returned.
+        settings: what they were measured with.
+    """
+    first = runs[0]
+    return {
+        "accuracy": {
+            method: {size: spread([run["accuracy"][method][size] for run in runs]) for size in by_size}
+            for method, by_size in first["accuracy"].items()
+        },
+        "validation": {
+            method: {size: spread([run["validation"][method][size] for run in runs]) for size in by_size}
+            for method, by_size in first["validation"].items()
+        },
+        "adaptive": {
+            target: {
+                figure: spread([run["adaptive"]["chosen"][target]["test"][figure] for run in runs])
+                for figure in ("accuracy", "dims", "dims_summed")
+            }
+            for target in first["adaptive"]["targets"]
+        },
+        "retrieval": [
+            {
+                **{key: score[key] for key in ("sizes", "candidates", "scan_multiply_adds", "multiply_adds")},
+                "map@10": spread([run["retrieval"][place]["map@10"] for run in runs]),
+                "top1": spread([run["retrieval"][place]["top1"] for run in runs]),
+            }
+            for place, score in enumerate(first["retrieval"])
+        ],
+        "one_shot": {size: spread([run["one_shot"][size] for run in runs]) for size in first["one_shot"]},
+        "claims": claims(runs, settings),
+    }
+
+
+def claims(runs: Sequence[Figures], settings: Settings) -> list[Figures]:
+    """Hold the paper's claims against their bounds; differences are in points and paired by seed."""
+    dimension, sizes = settings.nesting.dimension, settings.nesting.sizes
+    found = []
+
+    def claim(name: str, values: Sequence[float], bound: float, at_most: bool = False) -> None:
+        figure = spread(values)
+        holds = figure["mean"] <= bound if at_most else figure["mean"] >= bound
+        found.append({"claim": name, **figure, "bound": bound, "at_most": at_most, "holds": holds})
+
+    def points(method: str, other: str, size: int) -> list[float]:
+        return [100 * (run["accuracy"][method][size] - run["accuracy"][other][size]) for run in runs]
+
+    for size in sizes:
+        claim(f"MRL - FF at {size}", points("mrl", "ff", size), -0.5)
+    for size in sizes:
+        if size >= 32:
+            claim(f"MRL-E - MRL at {size}", points("mrl-e", "mrl", size), -1.0)
+    chosen = [run["adaptive"]["chosen"]["ff"]["test"] for run in runs]
+    full = [run["accuracy"]["ff"][dimension] for run in runs]
+    differences = [100 * (one["accuracy"] - other) for one, other in zip(chosen, full, strict=True)]
+    claim(f"adaptive - FF-{dimension}", differences, 0.0)
+    claim("adaptive, expected dimensions", [one["dims"] for one in chosen], settings.claimed_dims, at_most=True)
+    by_plan = [{tuple(score["sizes"]): score["map@10"] for score in run["retrieval"]} for run in runs]
+    plan = (settings.shortlist, dimension)
+    claim(
+        f"AR {plan[0]} to {plan[1]} - single {dimension}, mAP@10",
+        [100 * (scores[plan] - scores[(dimension,)]) for scores in by_plan],
+        -0.2,
+    )
+    claim(
+        f"1-shot at {settings.few_shot_size} - at {dimension}",
+        [100 * (run["one_shot"][settings.few_shot_size] - run["one_shot"][dimension]) for run in runs],
+        -1.0,
+    )
+    return found
+
+
+def text(results: Figures) -> str:
+    """The accuracy table and the claims, as Markdown."""
+    sizes = list(results["accuracy"]["mrl"])
+    lines = ["| top-1, % | " + " | ".join(map(str, sizes)) + " |", "|---|" + "---|" * len(sizes)]
+    for method, by_size in results["accuracy"].items():
+        cells = [f"{100 * by_size[size]['mean']:.1f}" if size in by_size else "" for size in sizes]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    lines += ["", "| claim | measured | bound | holds |", "|---|---|---|---|"]
+    for one in results["claims"]:
+        interval = f" ({one['low']:+.2f} to {one['high']:+.2f})" if "low" in one else ""
+        sign = "≤" if one["at_most"] else "≥"
+        verdict = "yes" if one["holds"] else "no"
+        lines.append(f"| {one['claim']} | {one['mean']:+.2f}{interval} | {sign} {one['bound']:.1f} | {verdict} |")
+    return "\n".join(lines)
