@@ -4,7 +4,8 @@ The recipe, after model2vec and tokenlearn (Tulkens and van Dongen 2024), with t
 
 1. each row of the table begins as the teacher's vector of that token, turned so that its information comes first (PCA)
    and scaled down where the token is common;
-2. the table learns to give the teacher's vectors of whole texts, and their cosines with each other, on every prefix;
+2. the table learns to give the teacher's vectors of whole texts on every prefix, and beside them, where one is named,
+   those of a static assistant;
 3. in the same steps it learns from pairs of texts, by InfoNCE on every prefix.
 """
 
@@ -26,8 +27,8 @@ from models.checkpoints import Checkpoints
 from models.distillation_options import DistillationOptions
 from models.distillation_teacher import Teacher
 from models.distillation_training import StudentTraining
-from models.distillation_vocabulary import student_table, student_vocabulary
-from models.encoders import Prompts
+from models.distillation_vocabulary import assistant_words, down_weighted, student_table, student_vocabulary
+from models.encoders import Prompts, load_encoder
 from models.errors import InvalidOptionError, ModelError
 from models.evaluation.pairs import evaluate_pairs, pair_ndcg
 from models.model_card import CardFacts, write_card
@@ -103,6 +104,11 @@ def distill(
     check_output(out, restart)
     device = choose_device(options.device)
     encoder = SentenceTransformerEncoder.load(teacher, device=device)
+    assistant = load_encoder(options.assistant) if options.assistant else None
+    if assistant is not None and not isinstance(assistant, StaticEncoder):
+        raise InvalidOptionError(
+            "assistant", f"assistant {options.assistant!r}: give a static table, such as wordllama"
+        )
     held_out: list[Pair] = []
     if pairs:
         pairs, held_out = split_pairs(pairs, options.validation, options.seed)
@@ -137,11 +143,18 @@ def distill(
             "texts", f"{len(targets)} texts are too few for batches of {options.batch_size}: give more, or more time"
         )
     training = training[: len(targets)]
-    table, rotation = student_table(words, vocabulary.frequencies, targets, options.nesting.dimension, options.seed)
+    words = down_weighted(words, vocabulary.frequencies)
+    if assistant is not None:
+        scale = np.float32(options.assistant_weight)
+        lengths = np.float32(np.linalg.norm(words, axis=1).mean())
+        words = np.concatenate([words, scale * lengths * assistant_words(assistant, vocabulary.texts)], axis=1)
+        targets = np.concatenate([targets, scale * assistant.encode_documents(training)], axis=1)
+    table, rotation = student_table(words, targets, options.nesting.dimension, options.seed)
     student = StaticEncoder(out.name, options.nesting, Prompts(), table, vocabulary.tokenizer)
     run = StudentTraining(as_trainable(student, device), training, targets @ rotation, pairs, options)
     fingerprint = {
         "teacher": encoder.content_hash,
+        "assistant_hash": assistant.content_hash if assistant else None,
         "texts": pairs_hash(Pair(text, "") for text in training),
         "pairs": pairs_hash(pairs),
         "nesting": options.nesting.to_json(),
@@ -240,6 +253,7 @@ def _save(
         title=out.resolve().name,
         summary=f"A static text embedding of {len(student.table):,} tokens: a text's vector is the mean of its tokens' "
         f"rows. Distilled from `{name}` on its vectors of texts"
+        + (f", beside those of the static table `{Path(options.assistant).name}`" if options.assistant else "")
         + (", with InfoNCE on pairs of texts beside it." if result.ndcg else "."),
         nesting=options.nesting,
         content_hash=student.content_hash,

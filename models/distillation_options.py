@@ -25,6 +25,10 @@ class DistillationOptions:
         steps: batches trained, at most.
         batch_size: texts, and as many pairs, a step.
         learning_rate: the peak; linear warm-up over a tenth, then linear to zero.
+        assistant: a static table (``wordllama``, or a directory) whose vectors stand beside the teacher's in what the
+            student learns: a second source of what words mean, and one that a static student can copy. None leaves
+            it out.
+        assistant_weight: length of its vectors where the teacher's have length 1.
         contrast: weight of the contrastive loss beside the distillation losses; 0 leaves it out.
         temperature: what cosines are divided by in InfoNCE.
         validation: share of pairs held out.
@@ -38,9 +42,11 @@ class DistillationOptions:
     precision: str = "auto"
     max_texts: int | None = None
     max_seconds: float | None = None
-    steps: int = 2000
+    steps: int = 1500
     batch_size: int = 512
     learning_rate: float = 0.01
+    assistant: str | None = None
+    assistant_weight: float = 1.0
     contrast: float = 0.3
     temperature: float = 0.05
     validation: float = 0.02
@@ -51,7 +57,7 @@ class DistillationOptions:
         for name, least in (("min_count", 1), ("teacher_tokens", 4), ("steps", 1), ("batch_size", 2), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
-        for name in ("learning_rate", "temperature", "max_seconds", "max_texts"):
+        for name in ("learning_rate", "temperature", "assistant_weight", "max_seconds", "max_texts"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InvalidOptionError(name, f"{name} {value}: give a positive number")

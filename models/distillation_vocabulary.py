@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from tokenizers import Tokenizer
 
 from models.errors import ModelError
 from models.nesting import Vectors
+from models.static_encoder import StaticEncoder
 
 _UNUSED = re.compile(r"\[unused\d+\]")
 _BLOCK = 4096
 _COMMON = 1e-3
-"""a of the weight a / (a + p) of a token that a share p of the texts holds (SIF, Arora et al. 2017, section 3)."""
+"""a in :func:`down_weighted`."""
 _NEW_COLUMN_SCALE = 0.1
 
 
@@ -91,26 +92,42 @@ def _frequencies(tokenizer: Tokenizer, texts: list[str], tokens: int) -> npt.NDA
     return counts / max(1, len(texts))
 
 
-def student_table(
-    words: Vectors, frequencies: npt.NDArray[np.float64], texts: Vectors, width: int, seed: int
-) -> tuple[Vectors, Vectors]:
+def down_weighted(words: Vectors, frequencies: npt.NDArray[np.float64]) -> Vectors:
+    """Scale tokens' vectors down where they are common: a / (a + p), SIF (Arora et al. 2017, section 3).
+
+    Args:
+        words: shape (tokens, T).
+        frequencies: share p of the texts that holds each token.
+    """
+    return words * (_COMMON / (_COMMON + frequencies)).astype(np.float32)[:, None]
+
+
+def assistant_words(assistant: StaticEncoder, words: Sequence[str]) -> Vectors:
+    """Give a static table's rows for another vocabulary, shape (words, T), of mean length 1.
+
+    A word is the sum of its tokens there, as in the mean of a text; its length is kept, which says how much it weighs.
+    """
+    rows: Vectors = assistant.token_counts(list(words)) @ assistant.table
+    return rows / np.float32(np.linalg.norm(rows, axis=1).mean() or 1)
+
+
+def student_table(words: Vectors, texts: Vectors, width: int, seed: int) -> tuple[Vectors, Vectors]:
     """Make the table a student begins with.
 
     Args:
-        words: the teacher's vectors of the tokens, shape (tokens, T), unit rows.
-        frequencies: share of the texts that holds each token.
-        texts: the teacher's vectors of many texts, shape (n, T), unit rows; they say which directions matter.
+        words: vectors of the tokens, shape (tokens, T); their length is their weight.
+        texts: vectors of many texts, shape (n, T); they say which directions matter.
         width: D. Columns beyond T are random and small: room for training to use.
         seed: of those.
 
     Returns:
         The table, shape (tokens, D), and the rotation of the teacher's space that puts its information first (PCA
-        without centring, so that cosines stay), shape (T, T): the table's first columns are words @ rotation, weighted.
+        without centring, so that cosines stay), shape (T, T): the table's first columns are words @ rotation.
     """
     _, directions = np.linalg.eigh(texts.T @ texts)
     rotation = np.ascontiguousarray(directions[:, ::-1], dtype=np.float32)
     table = words @ rotation
     new = np.random.default_rng(seed).standard_normal((len(words), max(0, width - table.shape[1])), dtype=np.float32)
     new *= np.float32(_NEW_COLUMN_SCALE / np.sqrt(table.shape[1]))
-    weights = (_COMMON / (_COMMON + frequencies)).astype(np.float32)
-    return np.concatenate([table, new], axis=1)[:, :width] * weights[:, None], rotation
+    new *= np.linalg.norm(words, axis=1, keepdims=True)
+    return np.concatenate([table, new], axis=1)[:, :width], rotation

@@ -47,6 +47,13 @@ def distill(
     steps: Annotated[int, typer.Option(help="Batches, at most.")] = _DEFAULTS.steps,
     batch_size: Annotated[int, typer.Option(help="Texts, and as many pairs, a step.")] = _DEFAULTS.batch_size,
     learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = _DEFAULTS.learning_rate,
+    assistant: Annotated[
+        str | None,
+        typer.Option(help="A static table to learn from beside the teacher: wordllama or a directory. Default: none."),
+    ] = None,
+    assistant_weight: Annotated[
+        float, typer.Option(help="Length of the assistant's vectors; the teacher's have 1.")
+    ] = _DEFAULTS.assistant_weight,
     contrast: Annotated[
         float, typer.Option(help="Weight of the contrastive loss beside distillation.")
     ] = _DEFAULTS.contrast,
@@ -73,6 +80,8 @@ def distill(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        assistant=assistant,
+        assistant_weight=assistant_weight,
         contrast=contrast,
         temperature=temperature,
         validation=validation,

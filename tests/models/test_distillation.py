@@ -15,7 +15,7 @@ from models.distillation import distill, neighbour_agreement
 from models.distillation_options import DistillationOptions
 from models.distillation_teacher import Teacher
 from models.distillation_training import distillation_loss
-from models.distillation_vocabulary import student_table, student_vocabulary
+from models.distillation_vocabulary import assistant_words, down_weighted, student_table, student_vocabulary
 from models.pairs import Pair
 from models.transformer_encoder import SentenceTransformerEncoder
 from tests.models.test_training import weights
@@ -196,7 +196,7 @@ def test_the_first_table_is_the_rotated_teacher_scaled_down_where_common(width):
     rng = np.random.default_rng(0)
     words, texts = rng.normal(size=(2, 30, 16)).astype(np.float32) * np.linspace(0.1, 2, 16, dtype=np.float32)
     frequencies = np.where(np.arange(30) < 5, 1e-3, 0.0)
-    table, rotation = student_table(words, frequencies, texts, width, 0)
+    table, rotation = student_table(down_weighted(words, frequencies), texts, width, 0)
     assert table.shape == (30, width)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(16), atol=1e-5)
     energy = ((texts @ rotation) ** 2).sum(axis=0)
@@ -214,6 +214,21 @@ def test_the_loss_is_zero_for_the_teachers_own_vectors_and_only_there(sizes):
     student = torch.nn.functional.pad(targets, (0, 8))[:, : sizes[-1]]
     assert float(distillation_loss(3 * student, targets, Nesting(sizes))) == pytest.approx(0, abs=1e-5)
     assert float(distillation_loss(torch.randn(6, sizes[-1]), targets, Nesting(sizes))) > 0.5
+
+
+def test_an_assistant_stands_beside_the_teacher(teacher, distilled, tmp_path):
+    static = str(distilled[0].directory)
+    result = distill(make_texts(), [], str(teacher), tmp_path / "student", options(steps=5, assistant=static))
+    assert load_encoder(str(result.directory)).dimension == 24
+    assert "beside those of the static table `student`" in (result.directory / "README.md").read_text()
+    with pytest.raises(InvalidOptionError, match=r"assistant .*: give a static table, such as wordllama"):
+        distill(make_texts(), [], str(teacher), tmp_path / "other", options(assistant=str(teacher)))
+
+
+def test_an_assistants_word_is_the_sum_of_its_tokens(encoder):
+    rows = assistant_words(encoder, ["w1", "w2", "w1 w2"])
+    np.testing.assert_allclose(rows[0] + rows[1], rows[2], atol=1e-6)
+    assert np.linalg.norm(rows, axis=1).mean() == pytest.approx(1)
 
 
 def test_neighbour_agreement_counts_shared_neighbours():
