@@ -7,7 +7,7 @@ import sys
 import typer
 
 from models.errors import AdaptiveRetrievalError
-from service.commands import classify, demo, evaluate, index, search, serve, train, updates
+from service.commands import adapt, classify, demo, distill, evaluate, index, search, serve, train, updates
 from service.commands.output import fail
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
+app.command("adapt")(adapt.adapt)
 updates.register(index.app)
 app.add_typer(index.app, name="index")
 app.command("search")(search.search)
