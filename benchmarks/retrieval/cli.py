@@ -56,13 +56,14 @@ def _chosen(data_set: DataSet, rows: list[int] | None, names: list[str] | None) 
 
 def _measure(cache: Path, data_set: DataSet, chosen: list[run.Job], rounds: int, path: Path) -> None:
     results: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": machine(),
         "title": data_set.title,
+        "dates": {},
         "rows": {},
     }
     for rows, structures in chosen:
         results["rows"][str(rows)] = run.compare(cache, data_set, rows, structures, rounds)
+        results["dates"][str(rows)] = datetime.now(UTC).isoformat(timespec="minutes")
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

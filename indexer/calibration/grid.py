@@ -64,8 +64,7 @@ class Grid:
             stopping: gives plans like one, with a stop rule.
         """
         tried = [attempt(self.exact)]  # what is slower than that is not worth a second look
-        for length in self._lengths(_MIDDLE_OUT):
-            efforts = self._shortlist.efforts(length)
+        for length, efforts in self._ladders():
             plans = [self._plan(self._own_dims, length, effort, self._structure) for effort in efforts]
             self._climb(plans, attempt, tried, until)
         for _ in range(_ROUNDS):
@@ -110,6 +109,17 @@ class Grid:
             if low.effort < effort < high.effort:
                 for length in sorted({low.candidates, high.candidates}):
                     yield replace(high, candidates=length, effort=effort)
+
+    def _ladders(self) -> Iterator[tuple[int, Sequence[int | None]]]:
+        """Give lengths of the shortlist, each with the efforts to try."""
+        lengths = self._lengths(_MIDDLE_OUT)
+        if lengths and self._shortlist.exact_scores and self._own_dims == self._sizes[-1]:
+            # The structure ranks as the rerank will: the effort decides what is found, and a longer list adds nothing.
+            efforts = {effort for length in lengths for effort in self._shortlist.efforts(length)}
+            yield min(lengths), sorted(efforts, key=lambda effort: effort or 0)
+            return
+        for length in lengths:
+            yield length, self._shortlist.efforts(length)
 
     def _lengths(self, times: Sequence[float]) -> list[int]:
         lengths = [max(self.k + MOST_COPIES, round(self.k * one)) for one in times]
