@@ -3,7 +3,17 @@
 import importlib
 import sys
 
-NAMES = ("quality", "kill_build", "kill_updates", "large_build", "promises", "retrieval", "stopping", "rerank")
+NAMES = (
+    "quality",
+    "kill_build",
+    "kill_updates",
+    "large_build",
+    "promises",
+    "retrieval",
+    "stopping",
+    "rerank",
+    "adapters",
+)
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
