@@ -44,7 +44,7 @@ class DistillationOptions:
     max_seconds: float | None = None
     steps: int = 1500
     batch_size: int = 512
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     assistant: str | None = None
     assistant_weight: float = 1.0
     contrast: float = 0.3
