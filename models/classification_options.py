@@ -33,8 +33,8 @@ class ClassificationOptions:
     kind: str = "mrl"
     nesting: Nesting | None = None
     width: int | None = None
-    epochs: int = 4
-    batch_size: int = 1024
+    epochs: int = 3
+    batch_size: int = 256
     learning_rate: float = 0.2
     token_dropout: float = 0.1
     label_smoothing: float = 0.1

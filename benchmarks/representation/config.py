@@ -8,7 +8,7 @@ from typing import Any
 from models.nesting import Nesting
 
 DATA = "debian.parquet"
-NESTING = Nesting((8, 16, 32, 64, 128, 256, 512), (2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0))
+NESTING = Nesting((8, 16, 32, 64, 128, 256, 512), (2.0, 1.5, 1.2, 1.0, 1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)

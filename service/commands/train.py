@@ -40,12 +40,18 @@ def train(
         int | None, typer.Option(help="Widen a static base to this many dimensions first. Default: its own.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the pairs, at most.")] = _DEFAULTS.epochs,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data, at most. Default: 10 for pairs, 3 for labelled texts.")
+    ] = None,
     batch_size: Annotated[
-        int, typer.Option(help="Pairs a step; each one's document is a negative for the others.")
-    ] = _DEFAULTS.batch_size,
+        int | None,
+        typer.Option(
+            help="Rows a step; each pair's document is a negative for the others. Default: 512 for pairs, 256 for "
+            "labelled texts."
+        ),
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak rate. Default: 0.05 for a static table, 2e-5 for a transformer.")
+        float | None, typer.Option(help="Peak rate. Default: by kind of model and of data.")
     ] = None,
     temperature: Annotated[float, typer.Option(help="What cosines are divided by.")] = _DEFAULTS.temperature,
     validation: Annotated[float, typer.Option(help="Share of pairs held out for validation.")] = _DEFAULTS.validation,
@@ -86,6 +92,11 @@ def train(
 
     if weights and not sizes:
         raise typer.BadParameter("--weights needs --sizes")
+    # What is not given is left to each kind of training's own default.
+    common = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "max_seconds": max_seconds}
+    chosen: dict[str, Any] = {name: value for name, value in common.items() if value is not None}
+    chosen |= {"patience": patience, "seed": seed, "device": device}
+    nesting = Nesting.parse(sizes, weights) if sizes else None
     if is_labelled(pairs[0], label_field, query_field):
         given = temperature, evaluate_every, chunk, precision, compile
         if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
@@ -93,37 +104,20 @@ def train(
                 "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, and these are "
                 "labelled texts"
             )
-        labelled_options = ClassificationOptions(
-            kind=kind,
-            nesting=Nesting.parse(sizes, weights) if sizes else None,
-            width=width,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate or ClassificationOptions().learning_rate,
-            patience=patience,
-            max_seconds=max_seconds,
-            seed=seed,
-            device=device,
-        )
+        labelled_options = ClassificationOptions(kind=kind, nesting=nesting, width=width, **chosen)
         fields = text_field, label_field, split_field
         train_labelled(pairs, fields, base, out, labelled_options, validation, restart)
         return
     options = TrainingOptions(
-        nesting=Nesting.parse(sizes, weights) if sizes else None,
+        nesting=nesting,
         width=width,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
         temperature=temperature,
         validation=validation,
         evaluate_every=evaluate_every,
-        patience=patience,
-        max_seconds=max_seconds,
         chunk=chunk,
         precision=precision,
         compile=compile,
-        seed=seed,
-        device=device,
+        **chosen,
     )
     read = read_pairs(pairs, query_field, document_field)
     for source, line, reason in read.rejected[:10]:

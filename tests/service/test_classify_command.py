@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from models.classification_options import ClassificationOptions
 from models.classifier import Classifier
 from tests.conftest import write_lines
 from tests.models.test_classifier_training import make_items
@@ -88,3 +89,11 @@ def test_options_for_pairs_are_refused(mrl, rows, model_directory, tmp_path):
     status, _, err = mrl("train", rows, "--base", model_directory, "--out", tmp_path / "model", "--temperature", "0.1")
     assert status != 0
     assert "are for pairs" in err
+
+
+def test_what_is_not_given_is_left_to_classification(mrl, rows, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr("service.commands.train.train_labelled", lambda *arguments: taken.append(arguments))
+    mrl("train", rows, "--out", tmp_path / "model")
+    mrl("train", rows, "--out", tmp_path / "model", "--epochs", "7", "--learning-rate", "0")
+    assert [arguments[4] for arguments in taken] == [ClassificationOptions()]
