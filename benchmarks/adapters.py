@@ -82,6 +82,11 @@ def main() -> None:
         "truncation": measure(np.eye(vectors.shape[1], dtype=np.float32), searches),
         "PCA": measure(principal(learned, centred=False), searches),
         "PCA of centred vectors": measure(principal(learned, centred=True), searches),
+        # Where the adapter with queries starts: documents and queries count alike.
+        "PCA, with queries": measure(
+            principal(np.concatenate([learned / len(learned) ** 0.5, queries / len(queries) ** 0.5]), centred=False),
+            searches,
+        ),
     }
     runs: list[LearnedAdapter] = []
     for name, asked in (("adapter, documents alone", None), ("adapter, with queries", queries)):
