@@ -30,7 +30,7 @@ class Processes:
         self.device = torch.device(device)
         if self.count > 1:
             try:
-                from accelerate import PartialState  # type: ignore[import-untyped]
+                from accelerate import PartialState
             except ImportError:
                 raise TrainingError(
                     f"{self.count} processes train together by the package accelerate: pip install accelerate"
@@ -46,7 +46,7 @@ class Processes:
     def sum(self, tensor: Tensor) -> Tensor:
         """Add up a tensor over all processes; each gets the sum."""
         if self.count > 1:
-            from accelerate.utils import reduce  # type: ignore[import-untyped]
+            from accelerate.utils import reduce
 
             tensor = reduce(tensor, "sum")
         return tensor

@@ -11,8 +11,9 @@ from rich.progress import TaskID
 
 from indexer import Corpus, Fields
 from models.adapter_options import AdapterOptions
+from models.classifier import CLASSIFIER_NAME
 from models.encoders import load_encoder
-from models.errors import DataError, InvalidOptionError
+from models.errors import DataError, InvalidOptionError, ModelError
 from models.nesting import Nesting, Vectors
 from models.pairs import read_pairs
 from service.commands.output import ProgressDisplay, note, print_table
@@ -102,6 +103,8 @@ def adapt(
             raise InvalidOptionError(
                 "data", "a model needs texts to learn from: give --data FILE, --pairs FILE or both"
             )
+        if (Path(source) / CLASSIFIER_NAME).exists():
+            raise ModelError(f"{source} is a classifier, whose heads would not fit rotated vectors: adapt its base")
         encoder = load_encoder(source, device=device)
         with AdaptProgress() as progress:
             learned = adapt_model(

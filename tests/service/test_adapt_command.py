@@ -5,6 +5,7 @@ import pytest
 
 from models import load_encoder, truncate
 from models.adapter import Adapter
+from models.classifier import CLASSIFIER_NAME
 from tests.conftest import make_texts, write_lines
 from tests.models.test_adapter_training import make_vectors
 
@@ -94,3 +95,12 @@ def test_what_cannot_be_used_is_refused(mrl, vectors, tmp_path, arguments, messa
     assert status == 1
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_is_refused(mrl, corpus, tmp_path):
+    classifier = tmp_path / "classifier"
+    classifier.mkdir()
+    (classifier / CLASSIFIER_NAME).write_text("{}")
+    status, _, err = mrl("adapt", classifier, "--data", corpus, "--out", tmp_path / "model", *QUICK)
+    assert status == 1
+    assert "is a classifier, whose heads would not fit rotated vectors: adapt its base" in " ".join(err.split())
