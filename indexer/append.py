@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from indexer.corpus import Corpus, CorpusRow, Document
 from indexer.derive import Report
+from indexer.encoding import encode_documents
 from indexer.updates import Updates
 from models.encoders import Encoder
 from models.errors import DataError, InvalidOptionError
@@ -97,10 +97,8 @@ def _encoded(
             fresh.append((row, row.document))
     if not fresh:
         return [], np.zeros((0, encoder.dimension), np.float32), broken
-    vectors = encoder.encode_documents([document.text for _, document in fresh])
-    finite: npt.NDArray[np.bool_] = np.isfinite(vectors.sum(axis=1))
-    for (row, _), ok in zip(fresh, finite.tolist(), strict=True):
-        if not ok:
-            broken.append(replace(row, document=None, problem="the model gave NaN or infinity"))
-    good = [document for (_, document), ok in zip(fresh, finite.tolist(), strict=True) if ok]
-    return good, vectors[finite], sorted(broken, key=lambda row: (row.place.file, row.place.row))
+    vectors, problems = encode_documents(encoder, [document for _, document in fresh])
+    broken += [replace(row, document=None, problem=why) for (row, _), why in zip(fresh, problems, strict=True) if why]
+    good = [place for place, why in enumerate(problems) if not why]
+    broken.sort(key=lambda row: (row.place.file, row.place.row))
+    return [fresh[place][1] for place in good], vectors[good], broken

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from indexer.calibration import CalibrationOptions, Target, calibrate, calibrated
 from indexer.calibration.queries import SampledQueries
@@ -22,6 +21,7 @@ from indexer.derive import REJECTED, DeriveOptions, Report, derive
 from indexer.distinct import DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
 from indexer.documents import Documents, DocumentWriter
+from indexer.encoding import encode_documents
 from indexer.errors import BuildError, BundleError
 from indexer.filters import parse_field
 from indexer.generations import BUILD_MARK, Generations
@@ -282,15 +282,10 @@ class _Build:
                 fresh.append((row, row.document))
         if not fresh:
             return [], np.zeros((0, self.encoder.dimension), np.float32), rejected
-        vectors = self.encoder.encode_documents([document.text for _, document in fresh])
-        finite: npt.NDArray[np.bool_] = np.isfinite(vectors.sum(axis=1))
-        good: list[Document] = []
-        for (row, document), ok in zip(fresh, finite.tolist(), strict=True):
-            if ok:
-                good.append(document)
-            else:
-                rejected.append(_turned_away(row, "the model gave NaN or infinity"))
-        return good, vectors[finite], rejected
+        vectors, problems = encode_documents(self.encoder, [document for _, document in fresh])
+        rejected += [_turned_away(row, why) for (row, _), why in zip(fresh, problems, strict=True) if why]
+        good = [place for place, why in enumerate(problems) if not why]
+        return [fresh[place][1] for place in good], vectors[good], rejected
 
     def _finish(self, folder: Path, rows: int, rejected: int) -> Manifest:
         fields = self.corpus.fields

@@ -1,4 +1,4 @@
-"""A corpus: files of rows, or a folder of texts, read as documents, with a place to take up again."""
+"""A corpus: files of rows, or a folder of texts or images, read as documents, with a place to take up again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from models.errors import DataError, InvalidOptionError
+from models.errors import DataError, ImageError, InvalidOptionError
+from models.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image_file
 from models.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
+_KNOWN_SUFFIXES = ROW_SUFFIXES + TEXT_SUFFIXES + IMAGE_SUFFIXES
 _DEFAULT_ID_FIELDS = ("_id", "id")
+_DEEPEST = 100
+"""Levels of lists and objects in a field: what a parser takes may be more than the stack of whoever writes it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,13 @@ class Document:
         id: unique in the corpus.
         text: what is encoded: title and text joined by a space.
         payload: every field but the id, JSON values.
+        image: what is encoded in the text's place, where given.
     """
 
     id: str
     text: str
     payload: dict[str, Any]
+    image: ImageSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,17 @@ class Corpus:
     """The files of a corpus in a fixed order.
 
     A folder stands for the row files (JSON Lines, CSV, Parquet) below it; where it holds ``corpus.jsonl`` (a BEIR
-    folder, with queries and judgements beside) for that one alone; where it holds no row file for its text files.
+    folder, with queries and judgements beside) for that one alone; where it holds no row file for its text files, and
+    where it holds none of them for its images.
     """
 
-    def __init__(self, paths: Sequence[Path], fields: Fields | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], fields: Fields | None = None, *, prefer_images: bool = False) -> None:
         """Find the files.
+
+        Args:
+            paths: files and folders.
+            fields: what makes a document of a row.
+            prefer_images: a folder that holds images stands for them, whatever else it holds.
 
         Raises:
             DataError: a path does not exist, or holds nothing that can be read.
@@ -89,7 +101,7 @@ class Corpus:
         if not paths:
             raise InvalidOptionError("corpus", "no corpus given: name at least one file or folder")
         self.fields = fields or Fields()
-        found = [item for path in paths for item in _files(path)]
+        found = [item for path in paths for item in _files(path, prefer_images)]
         self.files = list(dict.fromkeys(found))
 
     def estimated_rows(self) -> int:
@@ -113,7 +125,8 @@ class Corpus:
                 for done, row in enumerate(read_rows(path, skip), start=skip + 1):
                     yield self._row(path, row.number, Place(number, done), row)
             elif skip == 0:
-                yield _text_row(path, root, Place(number, 1))
+                file_row = _image_row if is_image_file(path) else _text_row
+                yield file_row(path, root, Place(number, 1))
 
     def _row(self, path: Path, line: int, place: Place, row: Any) -> CorpusRow:
         if isinstance(row, BrokenRow):
@@ -135,18 +148,18 @@ class Corpus:
         text = " ".join(part for part in texts if part)
         if not text:
             raise ValueError(f"missing text: fields {self.fields.text!r} and {self.fields.title!r} are absent or empty")
-        payload = {name: _json_value(name, value) for name, value in fields.items() if name != id_field}
+        payload = {_name(name): _json_value(name, value) for name, value in fields.items() if name != id_field}
         identifier = str(identifier)
         _check_unicode(id_field, identifier)
         return Document(identifier, text, payload)
 
 
-def _files(path: Path) -> list[tuple[Path, Path]]:
+def _files(path: Path, prefer_images: bool) -> list[tuple[Path, Path]]:
     """Return (file, the folder its name is told from)."""
     if path.is_file():
-        if is_row_file(path) or path.suffix.lower() in TEXT_SUFFIXES:
+        if path.name.lower().endswith(_KNOWN_SUFFIXES):
             return [(path, path.parent)]
-        raise DataError(f"corpus file {path}: unknown kind; known are {', '.join(ROW_SUFFIXES + TEXT_SUFFIXES)}")
+        raise DataError(f"corpus file {path}: unknown kind; known are {', '.join(_KNOWN_SUFFIXES)}")
     if not path.is_dir():
         raise DataError(f"corpus {path}: no such file or folder")
     for suffix in ("", ".gz", ".zst"):
@@ -156,11 +169,11 @@ def _files(path: Path) -> list[tuple[Path, Path]]:
     everything = sorted(item for item in path.rglob("*") if item.is_file())
     rows = [item for item in everything if is_row_file(item)]
     texts = [item for item in everything if item.suffix.lower() in TEXT_SUFFIXES]
-    if not rows and not texts:
-        raise DataError(
-            f"corpus folder {path} holds no file of a known kind: {', '.join(ROW_SUFFIXES + TEXT_SUFFIXES)}"
-        )
-    return [(item, path) for item in rows or texts]
+    images = [item for item in everything if is_image_file(item)]
+    chosen = (prefer_images and images) or rows or texts or images
+    if not chosen:
+        raise DataError(f"corpus folder {path} holds no file of a known kind: {', '.join(_KNOWN_SUFFIXES)}")
+    return [(item, path) for item in chosen]
 
 
 def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
@@ -174,6 +187,20 @@ def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
         return CorpusRow(str(path), 1, place, None, "missing text: the file is empty")
     name = path.relative_to(root).as_posix()
     return CorpusRow(str(path), 1, place, Document(name, text.strip(), {"text": text}))
+
+
+def _image_row(path: Path, root: Path, place: Place) -> CorpusRow:
+    """Look at the beginning of an image alone: it is read whole when it is encoded, where it may yet be turned away."""
+    try:
+        width, height = image_size(path)
+        name, address = path.relative_to(root).as_posix(), str(path.resolve())
+        _check_unicode("path", address)
+    except ImageError as error:
+        return CorpusRow(str(path), 1, place, None, error.reason)
+    except ValueError as error:
+        return CorpusRow(repr(str(path)), 1, place, None, str(error))
+    payload = {"path": address, "width": width, "height": height}
+    return CorpusRow(str(path), 1, place, Document(name, "", payload, image=path))
 
 
 def _checked_text(fields: dict[str, Any], name: str) -> str:
@@ -193,8 +220,16 @@ def _check_unicode(name: str, value: str) -> None:
         raise ValueError(f"field {name!r} is not valid Unicode: {error.reason} at character {error.start}") from None
 
 
-def _json_value(name: str, value: Any) -> Any:
+def _name(key: Any) -> str:
+    name = str(key)
+    _check_unicode(name, name)
+    return name
+
+
+def _json_value(name: str, value: Any, depth: int = 0) -> Any:
     """Turn a value into one that JSON holds, or say why it cannot be."""
+    if depth > _DEEPEST:
+        raise ValueError(f"field {name!r} is nested more than {_DEEPEST} deep")
     match value:
         case None | bool() | int():
             return value
@@ -210,8 +245,8 @@ def _json_value(name: str, value: Any) -> Any:
         case Decimal() | timedelta():
             return str(value)
         case list() | tuple():
-            return [_json_value(name, item) for item in value]
+            return [_json_value(name, item, depth + 1) for item in value]
         case dict():
-            return {str(key): _json_value(name, item) for key, item in value.items()}
+            return {_name(key): _json_value(name, item, depth + 1) for key, item in value.items()}
         case _:
             raise ValueError(f"field {name!r} holds a {type(value).__name__}, which JSON cannot hold")

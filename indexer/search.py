@@ -30,7 +30,8 @@ from indexer.threads import cores
 from indexer.updates import Updates, Upserted
 from indexer.watch import RecallWatch, WatchOptions
 from models.encoders import Encoder
-from models.errors import InvalidOptionError
+from models.errors import ImageError, InvalidOptionError
+from models.images import ImageEncoder, ImageSource, read_image
 from models.nesting import Vectors, truncate
 
 
@@ -169,15 +170,18 @@ class Index:
         Raises:
             InvalidOptionError: an option outside its bounds, or a text that is not valid Unicode.
         """
-        options, live = options or SearchOptions(), self._current()
-        view = live.view
-        plan = _plan(options, view)
         for query in queries:
             check_unicode(query, "the query", "query")  # JSON can carry a lone surrogate, which no tokenizer takes
-        encoder = live.model.encoder  # loaded, the first time, before the clock runs
-        clock = StageClock()
-        vectors = clock.run("encode", lambda: encoder.encode_queries(queries), dims=encoder.dimension)
-        return self._search(view, vectors, plan, options.filter, clock)
+        return self._encode_and_search(lambda encoder: encoder.encode_queries(queries), options or SearchOptions())
+
+    def search_images(self, images: Sequence[ImageSource], options: SearchOptions | None = None) -> SearchResult:
+        """Search by images: files, or bytes of what is in one.
+
+        Raises:
+            InvalidOptionError: an image that cannot be read, a model that encodes no images, or an option outside its
+                bounds.
+        """
+        return self._encode_and_search(lambda encoder: _image_vectors(encoder, images), options or SearchOptions())
 
     def search_vectors(self, queries: npt.NDArray[Any], options: SearchOptions | None = None) -> SearchResult:
         """Search by vectors of the model: shape (n, D), any scale.
@@ -254,6 +258,15 @@ class Index:
             self.refresh()
         return self._live
 
+    def _encode_and_search(self, encode: Callable[[Encoder], Vectors], options: SearchOptions) -> SearchResult:
+        live = self._current()
+        view = live.view
+        plan = _plan(options, view)
+        encoder = live.model.encoder  # loaded, the first time, before the clock runs
+        clock = StageClock()
+        vectors = clock.run("encode", lambda: encode(encoder), dims=encoder.dimension)
+        return self._search(view, vectors, plan, options.filter, clock)
+
     def _search(
         self, view: View, queries: Vectors, plan: Plan, condition: Filter | None, clock: StageClock
     ) -> SearchResult:
@@ -284,6 +297,15 @@ class Index:
             self._updates.model = self._live.model
         # Closed when the last search that uses it has ended.
         weakref.finalize(before.opened, before.opened.documents.close)
+
+
+def _image_vectors(encoder: Encoder, images: Sequence[ImageSource]) -> Vectors:
+    if not isinstance(encoder, ImageEncoder):
+        raise InvalidOptionError("image", f"the index's model {encoder.name!r} encodes no images: search by text")
+    try:
+        return encoder.encode_images([read_image(image) for image in images])
+    except ImageError as error:
+        raise InvalidOptionError("image", str(error)) from error
 
 
 def _plan(options: SearchOptions, view: View) -> Plan:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from indexer.corpus import Document
 from indexer.documents import FILE_NAME as DOCUMENTS
 from indexer.documents import Documents
+from indexer.encoding import encode_documents
 from indexer.errors import ModelMismatchError
 from indexer.generations import Generations
 from indexer.journal import Journal, Writing
@@ -81,7 +82,8 @@ class Updates:
 
         Args:
             documents: with different ids; the payload holds JSON values.
-            vectors: of the documents, shape (n, D), any scale; the model of the index encodes the texts where None.
+            vectors: of the documents, shape (n, D), any scale; the model of the index encodes the images and
+                texts where None.
 
         Raises:
             InvalidOptionError: a document or vector cannot be taken; the message names it. Nothing was written.
@@ -93,7 +95,7 @@ class Updates:
             return Upserted(0, 0)
         model = self.model
         if vectors is None:
-            unit = _finite(model.encoder.encode_documents([document.text for document in documents]), documents)
+            unit = _encoded(model.encoder, documents)
         else:
             unit = truncate(_finite(_shaped(vectors, len(documents), model.facts), documents), vectors.shape[1])
         return self._write(documents, payloads, unit, model)
@@ -239,7 +241,7 @@ def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
             payloads.append(checked_payload(document))
             if document.id in seen:
                 raise ValueError("the id comes twice; give one document for each id")
-            if needs_text and not document.text.strip():
+            if needs_text and document.image is None and not document.text.strip():
                 raise ValueError("it has no text; give text or its vector")
         except ValueError as error:
             raise InvalidOptionError("documents", f"document {number} with id {document.id!r:.80}: {error}") from None
@@ -252,6 +254,15 @@ def _shaped(vectors: npt.NDArray[Any], count: int, facts: ModelFacts) -> Vectors
     if np.shape(vectors) != shape:
         raise InvalidOptionError("vectors", f"vectors of shape {np.shape(vectors)}: {shape} is needed")
     return np.asarray(vectors, dtype=np.float32)
+
+
+def _encoded(encoder: Encoder, documents: Sequence[Document]) -> Vectors:
+    vectors, problems = encode_documents(encoder, documents)
+    for number, problem in enumerate(problems):
+        if problem:
+            identifier = documents[number].id
+            raise InvalidOptionError("documents", f"document {number} with id {identifier!r:.80}: {problem}")
+    return vectors
 
 
 def _finite(vectors: Vectors, documents: Sequence[Document]) -> Vectors:

@@ -49,8 +49,8 @@ def image_size(source: ImageSource) -> tuple[int, int]:
     """
     with _opened(source) as image:
         width, height = image.size
-        # Orientations 5 to 8 lie on their side.
-        return (height, width) if image.getexif().get(0x0112, 1) >= 5 else (width, height)
+        # Orientations 5 to 8 lie on their side. PNG's own getexif would read all of the image first.
+        return (height, width) if Image.Image.getexif(image).get(0x0112, 1) >= 5 else (width, height)
 
 
 def read_image(source: ImageSource) -> Image.Image:

@@ -19,6 +19,7 @@ from indexer.shortlist import KINDS
 from indexer.vectors import Storage
 from models.encoders import load_encoder
 from models.errors import InvalidOptionError
+from models.images import ImageEncoder
 from models.nesting import Nesting
 from service.commands.calibrate import calibrate
 from service.commands.inspect import inspect
@@ -42,7 +43,7 @@ def build(
     corpus: Annotated[
         list[Path],
         typer.Argument(
-            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; or a folder of texts.",
+            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; texts or images.",
             show_default=False,
         ),
     ],
@@ -118,7 +119,8 @@ def build(
         batch_size=batch_size,
         keep=keep,
     )
-    source = Corpus(corpus, Fields(id_field, text_field, title_field))
+    fields = Fields(id_field, text_field, title_field)
+    source = Corpus(corpus, fields, prefer_images=isinstance(encoder, ImageEncoder))
     with BuildProgress(source.estimated_rows()) as progress:
         result = build_index(source, encoder, out, options, resume=resume, report=progress.report)
     seconds = time.monotonic() - started

@@ -20,7 +20,10 @@ from service.schemas import PlanOut
 
 def search(
     index: Annotated[Path, typer.Argument(help="The index directory.", show_default=False)],
-    query: Annotated[str, typer.Argument(help="The text to search for.", show_default=False)],
+    query: Annotated[str | None, typer.Argument(help="The text to search for.", show_default=False)] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Search for what is like this image file; with a model that encodes images.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="Results wanted.")] = 10,
     dims: Annotated[int | None, typer.Option(help="Size of the shortlist's prefix. Default: the index's.")] = None,
     candidates: Annotated[
@@ -52,7 +55,9 @@ def search(
     device: Annotated[str, typer.Option(help="Where the query is encoded: auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print results, plan and stages as JSON.")] = False,
 ) -> None:
-    """Search an index: a shortlist by a short prefix, then ranked by the full vectors."""
+    """Search an index by a text or an image: a shortlist by a short prefix, then ranked by the full vectors."""
+    if (query is None) == (image is None):
+        raise typer.BadParameter("give a text to search for, or --image FILE, and not both")
     options = SearchOptions(
         k=k,
         dims=dims,
@@ -66,7 +71,11 @@ def search(
         filter=None if filter_json is None else _filter(filter_json),
     )
     with Index.open(index, model=model, device=device) as opened:
-        found = opened.search([query], options)
+        if image is not None:
+            found = opened.search_images([image], options)
+        else:
+            assert query is not None
+            found = opened.search([query], options)
     if json_output:
         value: dict[str, Any] = {
             "results": [asdict(hit) for hit in found.hits[0]],

@@ -18,6 +18,7 @@ from indexer.recorded_model import RecordedModel
 from indexer.updates import Updates
 from models.encoders import Encoder
 from models.errors import DataError, ModelError
+from models.images import ImageEncoder
 from service.commands.index import IndexPath
 from service.commands.output import note, print_json
 from service.commands.progress import BuildProgress
@@ -39,7 +40,7 @@ def append(
     corpus: Annotated[
         list[Path],
         typer.Argument(
-            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; or a folder of texts.",
+            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; texts or images.",
             show_default=False,
         ),
     ],
@@ -59,7 +60,7 @@ def append(
     What is written is on disk, and found by every search from then on, those of a running service included.
     """
     started = time.monotonic()
-    source = Corpus(corpus, Fields(id_field, text_field, title_field))
+    fields = Fields(id_field, text_field, title_field)
     shown: list[CorpusRow] = []
 
     def turned_away(row: CorpusRow) -> None:
@@ -69,11 +70,12 @@ def append(
             line = {"source": row.source, "line": row.line, "reason": row.problem}
             rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    with (
-        Updates.open(index, model=model, device=device) as updates,
-        BuildProgress(source.estimated_rows()) as progress,
-    ):
-        result = append_corpus(source, updates, batch_size=batch_size, turned_away=turned_away, report=progress.report)
+    with Updates.open(index, model=model, device=device) as updates:
+        source = Corpus(corpus, fields, prefer_images=isinstance(updates.model.encoder, ImageEncoder))
+        with BuildProgress(source.estimated_rows()) as progress:
+            result = append_corpus(
+                source, updates, batch_size=batch_size, turned_away=turned_away, report=progress.report
+            )
     seconds = time.monotonic() - started
     if json_output:
         facts = {"added": result.added, "replaced": result.replaced, "rejected": result.rejected}

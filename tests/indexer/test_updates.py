@@ -229,7 +229,7 @@ def test_a_document_the_model_gives_nan_for_is_refused(tmp_path):
     encoder = make_encoder()
     with make_index(tmp_path, ["w1"], encoder) as index:
         encoder.table[5] = np.nan
-        with pytest.raises(InvalidOptionError, match="the vector of document 'b' holds NaN or infinity"):
+        with pytest.raises(InvalidOptionError, match="document 1 with id 'b': the model gave NaN or infinity"):
             index.upsert([document("a", "w1"), document("b", "w5")])
         assert len(index) == 1
 

@@ -80,7 +80,7 @@ def test_ids_may_come_by_standard_input(mrl, index, monkeypatch):
         (["delete", "{index}", "--from", "/no/such"], 2, "No such file"),
         (["delete", "{index}", "--from", "{tmp}/latin"], 1, "error: cannot read .*latin: 'utf-8' codec"),
         (["delete", "/no/index", "a"], 1, "error: no index is published at /no/index"),
-        (["append", "/no/index", "{tmp}/latin"], 1, "error: corpus file .*latin: unknown kind"),
+        (["append", "{index}", "{tmp}/latin"], 1, "error: corpus file .*latin: unknown kind"),
         (["append", "{index}", "/no/corpus"], 1, "error: corpus /no/corpus: no such file or folder"),
         (["compact", "/no/index"], 1, "error: no index is published at /no/index"),
         (["compact", "{index}", "--keep", "0"], 1, "error: keep 0: give at least 1"),
