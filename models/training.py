@@ -27,13 +27,13 @@ from models.model_output import CHECKPOINT, check_output, publish
 from models.nesting import Nesting
 from models.pairs import Pair, pairs_hash, split_pairs
 from models.processes import Processes
+from models.schedule import warmup_then_decay
 from models.static_encoder import StaticEncoder
 from models.trainable import as_encoder, as_trainable, widened
 from models.training_options import TrainingOptions
 from models.transformer_encoder import choose_device
 
 _LEARNING_RATE = {"static": 5e-2, "transformer": 2e-5}
-_WARMUP_SHARE = 0.1
 _UNTOLD = ("nesting", "device", "max_seconds", "patience", "chunk", "precision", "compile")
 """Options that are told elsewhere, or that change how a run computes and not what."""
 
@@ -223,7 +223,7 @@ class _Run:
                 f"lower --learning-rate {self.learning_rate} or raise --temperature {self.options.temperature}"
             )
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * _schedule(self.progress.step, self.total_steps)
+            group["lr"] = self.learning_rate * warmup_then_decay(self.progress.step, self.total_steps)
         self.optimizer.step()
         self.progress.step += 1
         return {size: float(loss.detach()) for size, loss in by_size.items()}
@@ -265,11 +265,6 @@ class _Run:
         self.report(
             "evaluation", {"step": progress.step, "loss": losses, "ndcg@10": scores, "mean": mean, "best": is_best}
         )
-
-
-def _schedule(step: int, total: int) -> float:
-    warmup = max(1, round(_WARMUP_SHARE * total))
-    return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
 
 
 def _scores(history: list[dict[str, Any]], step: int) -> dict[int, float]:

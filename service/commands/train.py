@@ -9,11 +9,13 @@ import typer
 from rich.progress import TaskID
 
 from models.classification_options import ClassificationOptions
+from models.image_training_options import ImageTrainingOptions
 from models.labelled import is_labelled
 from models.nesting import Nesting
 from models.pairs import read_pairs
 from models.training_options import TrainingOptions
 from service.commands.output import ProgressDisplay, note, print_table
+from service.commands.train_images import train_on_images
 from service.commands.train_labelled import train_labelled
 
 _DEFAULTS = TrainingOptions()
@@ -23,7 +25,8 @@ def train(
     pairs: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of (query, document) pairs, or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet."
+            help="Files of (query, document) pairs, or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet; or "
+            "a folder that holds a folder of images for each label."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Directory the model is written to.")],
@@ -41,13 +44,13 @@ def train(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data, at most. Default: 10 for pairs, 3 for labelled texts.")
+        int | None, typer.Option(help="Passes over the data, at most. Default: 10 for pairs and images, 3 for texts.")
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
             help="Rows a step; each pair's document is a negative for the others. Default: 512 for pairs, 256 for "
-            "labelled texts."
+            "labelled texts, 64 for images."
         ),
     ] = None,
     learning_rate: Annotated[
@@ -82,7 +85,8 @@ def train(
 ) -> None:
     """Train an embedding whose every prefix is an embedding too (Matryoshka loss over InfoNCE or cross-entropy).
 
-    Rows with a label and no query are labelled texts: a classifier is trained, with a head and a threshold a size.
+    Rows with a label and no query are labelled texts: a classifier is trained, with a head and a threshold a size; a
+    folder of images for each label does the same for a vision model, new or from --base.
     A run that was interrupted goes on when the same command is given again. Ctrl-C keeps the best weights so far.
     The result is a sentence-transformers directory with a model card. Pairs may name hard negatives (a field negative,
     or negatives with a list). On several GPUs: accelerate launch -m service train ...
@@ -92,18 +96,30 @@ def train(
 
     if weights and not sizes:
         raise typer.BadParameter("--weights needs --sizes")
+    of_images = pairs[0].is_dir()
+    labelled = not of_images and is_labelled(pairs[0], label_field, query_field)
+    if of_images or labelled:
+        given = temperature, evaluate_every, chunk, precision, compile
+        if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
+            raise typer.BadParameter(
+                "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, and these are "
+                f"labelled {'images' if of_images else 'texts'}"
+            )
     # What is not given is left to each kind of training's own default.
     common = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "max_seconds": max_seconds}
     chosen: dict[str, Any] = {name: value for name, value in common.items() if value is not None}
     chosen |= {"patience": patience, "seed": seed, "device": device}
     nesting = Nesting.parse(sizes, weights) if sizes else None
-    if is_labelled(pairs[0], label_field, query_field):
-        given = temperature, evaluate_every, chunk, precision, compile
-        if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
-            raise typer.BadParameter(
-                "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, and these are "
-                "labelled texts"
-            )
+    if of_images:
+        if len(pairs) > 1 or width is not None:
+            raise typer.BadParameter("images are trained on from one folder, and --sizes says how wide the vectors are")
+        if nesting:
+            chosen["nesting"] = nesting
+        image_options = ImageTrainingOptions(kind=kind, **chosen)
+        image_base = None if base == "wordllama" else base
+        train_on_images(pairs[0], image_base, out, image_options, validation, restart)
+        return
+    if labelled:
         labelled_options = ClassificationOptions(kind=kind, nesting=nesting, width=width, **chosen)
         fields = text_field, label_field, split_field
         train_labelled(pairs, fields, base, out, labelled_options, validation, restart)

@@ -69,12 +69,16 @@ def train_labelled(
 class LabelledProgress(ProgressDisplay):
     """Draws what :func:`models.classification.train_classifier` reports."""
 
+    def __init__(self, items: str = "texts") -> None:
+        super().__init__()
+        self._items = items
+
     def report(self, event: str, facts: dict[str, Any]) -> None:
         """Take an event."""
         if event == "start":
             self._task = self._bar.add_task("training", total=facts["steps"], completed=0, facts="")
             note(
-                f"{facts['training']} texts to train on, {facts['validation']} to validate on, "
+                f"{facts['training']} {self._items} to train on, {facts['validation']} to validate on, "
                 f"sizes {', '.join(map(str, facts['sizes']))}"
             )
         elif event == "step":
