@@ -87,7 +87,8 @@ def load_encoder(
     """Find an encoder by name.
 
     Args:
-        name: ``wordllama`` (built in, offline), a model directory, or a sentence-transformers hub name.
+        name: ``wordllama`` (built in, offline), a model directory, or a hub name: of a sentence-transformers model, or
+            of a vision or CLIP-like model of transformers, whose encoder has ``encode_images`` too.
         nesting: the sizes the model was trained for, where the model does not record them itself.
         query_prompt, document_prompt: replace the model's own prompts.
         device: ``auto``, ``cpu`` or ``cuda``; static tables always run on the CPU.

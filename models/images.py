@@ -91,7 +91,7 @@ def _opened(source: ImageSource) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(source, f"more than {MOST_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise of every kind on broken files
-        raise ImageError(source, str(error) or type(error).__name__) from error
+        raise ImageError(source, getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
 def _check_bounds(width: int, height: int) -> None:
