@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.report import RESULTS, data_file, machine
-from benchmarks.representation.config import DATA, Settings
+from benchmarks.representation.config import DATA, FAMILY, REST, WHOLE, Settings
 from benchmarks.representation.plot import IMAGES, plot_all
 from benchmarks.representation.run import measure_seed
 from benchmarks.representation.tables import summary, text
 from models.classification_data import ClassificationData
 from models.encoders import load_encoder
 from models.labelled import read_labelled, split_labelled
+from models.rows import Row, read_rows
 
 
 def main() -> None:
@@ -29,9 +32,12 @@ def main() -> None:
     training: dict[str, Any] = {"epochs": options.epochs} if options.epochs else {}
     settings = Settings(seeds=tuple(range(options.seeds)), training={**Settings().training, **training})
     started = time.perf_counter()
-    items = read_labelled([data_file(DATA)]).items
-    data = ClassificationData.prepare(split_labelled(items, 0.05, seed=0), load_encoder(settings.base))
-    runs = [measure_seed(data, settings, seed) for seed in settings.seeds]
+    parts = split_labelled(read_labelled([data_file(DATA)]).items, 0.05, seed=0)
+    data = ClassificationData.prepare(parts, load_encoder(settings.base))
+    family = texts_of(data_file(DATA), FAMILY)
+    outside = np.array([item.text not in family for item in parts["test"]])
+    views = {WHOLE: np.ones(len(outside), bool), REST: outside}
+    runs = [measure_seed(data, views, settings, seed) for seed in settings.seeds]
     results = summary(runs, settings)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -39,15 +45,26 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "seconds": time.perf_counter() - started,
-        "data": {"file": DATA, "labels": len(data.labels), "test": len(data.test_targets), **data.counts()},
+        "data": {
+            "file": DATA,
+            "labels": len(data.labels),
+            **data.counts(),
+            "test": {view: int(rows.sum()) for view, rows in views.items()},
+        },
         "settings": {"nesting": settings.nesting.to_json(), "base": settings.base, "training": settings.training},
         **results,
         "runs": runs,
     }
     path = (options.out or RESULTS) / "representation.json"
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    plot_all(results, runs, options.out or IMAGES)
+    plot_all(results, runs, REST, options.out or IMAGES)
     print(text(results))
+
+
+def texts_of(path: Path, family: str) -> set[str]:
+    """Texts of the rows whose id begins with a family's name."""
+    rows = (row.fields for row in read_rows(path) if isinstance(row, Row))
+    return {fields["text"].strip() for fields in rows if fields["id"].startswith(family)}
 
 
 if __name__ == "__main__":

@@ -30,18 +30,21 @@ _STYLES = {
 Figures = dict[str, Any]
 
 
-def plot_all(results: Figures, runs: Sequence[Figures], folder: Path) -> None:
-    """Draw every picture into a folder.
+def plot_all(results: Figures, runs: Sequence[Figures], view: str, folder: Path) -> None:
+    """Draw every picture of one view into a folder.
 
     Args:
         results: what :func:`benchmarks.representation.tables.summary` returned.
         runs: the seeds by themselves.
+        view: of the test part.
         folder: exists.
     """
-    _accuracy(results["accuracy"], folder / "representation_accuracy.png")
-    _adaptive(results, runs, folder / "representation_adaptive.png")
-    _retrieval(results["retrieval"], folder / "representation_retrieval.png")
-    _one_shot(results["one_shot"], folder / "representation_one_shot.png")
+    figures = results["views"][view]
+    _accuracy(figures["accuracy"], folder / "representation_accuracy.png")
+    curves = [run["views"][view]["adaptive"]["curve"] for run in runs]
+    _adaptive(figures, curves, folder / "representation_adaptive.png")
+    _retrieval(figures["retrieval"], folder / "representation_retrieval.png")
+    _one_shot(figures["one_shot"], folder / "representation_one_shot.png")
 
 
 def _accuracy(accuracy: Figures, path: Path) -> None:
@@ -55,12 +58,12 @@ def _accuracy(accuracy: Figures, path: Path) -> None:
     _save(figure, path)
 
 
-def _adaptive(results: Figures, runs: Sequence[Figures], path: Path) -> None:
+def _adaptive(results: Figures, curves: Sequence[list[Figures]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7.0, 4.8), layout="constrained")
     for method in ("mrl", "ff"):
         _line(axes, results["accuracy"][method], *_STYLES[method])
-    for number, run in enumerate(runs):
-        points = [cascade["test"] for cascade in run["adaptive"]["curve"]]
+    for number, curve in enumerate(curves):
+        points = [cascade["test"] for cascade in curve]
         for key, style, label in (("dims", "-", "last size used"), ("dims_summed", ":", "all sizes used, summed")):
             axes.plot(
                 [point[key] for point in points],

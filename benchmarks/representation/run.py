@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.representation.config import Settings
 from models.baselines import int8, low_rank_logits, one_bit, principal_components, probe, random_features
@@ -21,66 +22,84 @@ from models.evaluation.retrieval import RetrievalPlan, evaluate_retrieval
 from models.nesting import Nesting, Vectors
 
 Figures = dict[str, Any]
+Predictions = dict[int, npt.NDArray[np.int64]]
+"""Label number of each test text, by size."""
+Views = dict[str, npt.NDArray[np.bool_]]
+"""Parts of the test texts that are measured by themselves."""
 
 
-def measure_seed(data: ClassificationData, settings: Settings, seed: int) -> Figures:
-    """Train and measure everything with one seed; accuracies are shares, by method and size."""
+def measure_seed(data: ClassificationData, views: Views, settings: Settings, seed: int) -> Figures:
+    """Train everything with one seed and measure it on every view; accuracies are shares, by method and size."""
     sizes, dimension = settings.nesting.sizes, settings.nesting.dimension
     trained = {kind: _train(data, settings, kind, settings.nesting, seed) for kind in ("mrl", "mrl-e", "slimmable")}
     fixed = {size: _train(data, settings, "ff", Nesting((size,)), seed) for size in sizes}
-    scores = {kind: _tested(model, data) for kind, model in trained.items()}
-    scores["ff"] = {size: _tested(model, data)[size] for size, model in fixed.items()}
     validation = {kind: _validated(model, data) for kind, model in trained.items()}
     validation["ff"] = {size: _validated(model, data)[size] for size, model in fixed.items()}
+    predictions = {
+        kind: _predicted(model.heads, classifier_vectors(model, data.test)) for kind, model in trained.items()
+    }
+    predictions["ff"] = {
+        size: _predicted(model.heads, classifier_vectors(model, data.test))[size] for size, model in fixed.items()
+    }
     _note("baselines from FF-D")
-    scores |= shortened(data, fixed[dimension], settings.nesting, seed)
-    scores |= same_bytes(data, fixed, seed)
-    mrl = trained["mrl"]
+    predictions |= shortened(data, fixed[dimension], settings.nesting, seed)
+    predictions |= same_bytes(data, fixed, seed)
+    targets = {"ff": validation["ff"][dimension], "mrl": validation["mrl"][dimension]}
     _note("adaptive classification, retrieval, few-shot")
     return {
         "seed": seed,
-        "accuracy": scores,
         "validation": validation,
-        "adaptive": adaptive(mrl, data, {"ff": validation["ff"][dimension], "mrl": validation["mrl"][dimension]}),
-        **by_neighbours(mrl, data, settings, seed),
+        "views": {
+            view: {
+                "accuracy": {
+                    method: {size: float((found == data.test_targets)[rows].mean()) for size, found in by_size.items()}
+                    for method, by_size in predictions.items()
+                },
+                "adaptive": adaptive(trained["mrl"], data, rows, targets),
+                **by_neighbours(trained["mrl"], data, rows, settings, seed),
+            }
+            for view, rows in views.items()
+        },
     }
 
 
-def shortened(data: ClassificationData, full: Classifier, nesting: Nesting, seed: int) -> dict[str, dict[int, float]]:
-    """Top-1 of short vectors made from FF-D: a linear probe on each, and the SVD of its own classifier."""
+def shortened(data: ClassificationData, full: Classifier, nesting: Nesting, seed: int) -> dict[str, Predictions]:
+    """Short vectors made from FF-D: a linear probe on each, and the SVD of its own classifier."""
     train, test = (classifier_vectors(full, part) for part in (data.train, data.test))
     maps = {
         "truncation": np.eye(nesting.dimension, dtype=np.float32),
         "random": random_features(nesting.dimension, seed),
         "pca": principal_components(train),
     }
-    scores = {name: _probed(train @ turn, test @ turn, data, nesting, seed) for name, turn in maps.items()}
+    found = {name: _probed(train @ turn, test @ turn, data, nesting, seed) for name, turn in maps.items()}
     low = low_rank_logits(full.heads, test, nesting.sizes)
-    scores["svd"] = {size: float((low[size].argmax(axis=1) == data.test_targets).mean()) for size in nesting.sizes}
-    return scores
+    return {**found, "svd": {size: logits.argmax(axis=1) for size, logits in low.items()}}
 
 
-def same_bytes(data: ClassificationData, fixed: dict[int, Classifier], seed: int) -> dict[str, dict[int, float]]:
-    """Top-1 of larger FF vectors in the bytes of m float32 numbers: int8 of FF-4m, one bit of FF-32m; linear probe."""
-    scores: dict[str, dict[int, float]] = {}
+def same_bytes(data: ClassificationData, fixed: dict[int, Classifier], seed: int) -> dict[str, Predictions]:
+    """Larger FF vectors in the bytes of m float32 numbers: int8 of FF-4m, one bit of FF-32m; a linear probe on each."""
+    found: dict[str, Predictions] = {}
     for name, quantise, times in (("int8", int8, 4), ("one bit", one_bit, 32)):
-        scores[name] = {}
+        found[name] = {}
         for size in fixed:
             if (larger := fixed.get(size * times)) is not None:
                 train, test = (quantise(classifier_vectors(larger, part)) for part in (data.train, data.test))
-                scores[name][size] = _probed(train, test, data, Nesting((size * times,)), seed)[size * times]
-    return scores
+                found[name][size] = _probed(train, test, data, Nesting((size * times,)), seed)[size * times]
+    return found
 
 
-def adaptive(model: Classifier, data: ClassificationData, targets: dict[str, float]) -> Figures:
+def adaptive(
+    model: Classifier, data: ClassificationData, rows: npt.NDArray[np.bool_], targets: dict[str, float]
+) -> Figures:
     """Thresholds from the validation part, measured on the test part.
 
     Args:
         model: with its curve of cascades.
         data: its test part is used.
+        rows: which of the test part.
         targets: validation accuracy to reach, by whose it is; the cheapest cascade that does is taken.
     """
-    items = confidences(model, classifier_vectors(model, data.test), data.test_targets)
+    items = confidences(model, classifier_vectors(model, data.test[rows]), data.test_targets[rows])
 
     def tested(cascade: Cascade) -> Figures:
         return {"validation": cascade.to_json(), "test": asdict(measure(cascade, *items))}
@@ -92,16 +111,17 @@ def adaptive(model: Classifier, data: ClassificationData, targets: dict[str, flo
     }
 
 
-def by_neighbours(model: Classifier, data: ClassificationData, settings: Settings, seed: int) -> Figures:
+def by_neighbours(
+    model: Classifier, data: ClassificationData, rows: npt.NDArray[np.bool_], settings: Settings, seed: int
+) -> Figures:
     """Single and adaptive retrieval over labels, and few-shot classification."""
-    train, test = (classifier_vectors(model, part) for part in (data.train, data.test))
+    train, test = classifier_vectors(model, data.train), classifier_vectors(model, data.test[rows])
+    labels = data.test_targets[rows]
     sizes, dimension = settings.nesting.sizes, settings.nesting.dimension
     plans = [RetrievalPlan((size,)) for size in sizes]
     plans += [RetrievalPlan((size, dimension), (settings.candidates,)) for size in sizes[:-1]]
-    found = evaluate_retrieval(train, data.train_targets, test, data.test_targets, plans)
-    shots = few_shot(
-        train, data.train_targets, test, data.test_targets, sizes, shots=(1,), episodes=settings.episodes, seed=seed
-    )
+    found = evaluate_retrieval(train, data.train_targets, test, labels, plans)
+    shots = few_shot(train, data.train_targets, test, labels, sizes, shots=(1,), episodes=settings.episodes, seed=seed)
     return {
         "retrieval": [score.to_json() for score in found],
         "one_shot": {size: by_shots[1].mean for size, by_shots in shots.items()},
@@ -118,17 +138,16 @@ def _train(data: ClassificationData, settings: Settings, kind: str, nesting: Nes
     return result.classifier
 
 
-def _tested(model: Classifier, data: ClassificationData) -> dict[int, float]:
-    return accuracy(model, classifier_vectors(model, data.test), data.test_targets)
-
-
 def _validated(model: Classifier, data: ClassificationData) -> dict[int, float]:
     return accuracy(model, classifier_vectors(model, data.valid), data.valid_targets)
 
 
-def _probed(train: Vectors, test: Vectors, data: ClassificationData, nesting: Nesting, seed: int) -> dict[int, float]:
-    heads: LinearHeads = probe(train, data.train_targets, len(data.labels), nesting, seed)
-    return {size: float((heads.logits(test, size).argmax(axis=1) == data.test_targets).mean()) for size in heads.sizes}
+def _predicted(heads: LinearHeads, vectors: Vectors) -> Predictions:
+    return {size: heads.logits(vectors, size).argmax(axis=1) for size in heads.sizes}
+
+
+def _probed(train: Vectors, test: Vectors, data: ClassificationData, nesting: Nesting, seed: int) -> Predictions:
+    return _predicted(probe(train, data.train_targets, len(data.labels), nesting, seed), test)
 
 
 def _note(words: str) -> None:

@@ -19,22 +19,23 @@ def spread(values: Sequence[float]) -> Figures:
 
 
 def summary(runs: Sequence[Figures], settings: Settings) -> Figures:
-    """Put the seeds together.
+    """Put the seeds together: validation accuracy, and everything of each view of the test part.
 
     Args:
         runs: what :func:`benchmarks.representation.run.measure_seed` returned.
         settings: what they were measured with.
     """
+    views = {view: [run["views"][view] for run in runs] for view in runs[0]["views"]}
+    return {
+        "validation": _by_size([run["validation"] for run in runs]),
+        "views": {view: _view(ones, settings) for view, ones in views.items()},
+    }
+
+
+def _view(runs: Sequence[Figures], settings: Settings) -> Figures:
     first = runs[0]
     return {
-        "accuracy": {
-            method: {size: spread([run["accuracy"][method][size] for run in runs]) for size in by_size}
-            for method, by_size in first["accuracy"].items()
-        },
-        "validation": {
-            method: {size: spread([run["validation"][method][size] for run in runs]) for size in by_size}
-            for method, by_size in first["validation"].items()
-        },
+        "accuracy": _by_size([run["accuracy"] for run in runs]),
         "adaptive": {
             target: {
                 figure: spread([run["adaptive"]["chosen"][target]["test"][figure] for run in runs])
@@ -55,8 +56,20 @@ def summary(runs: Sequence[Figures], settings: Settings) -> Figures:
     }
 
 
+def _by_size(accuracies: Sequence[Figures]) -> Figures:
+    return {
+        method: {size: spread([one[method][size] for one in accuracies]) for size in by_size}
+        for method, by_size in accuracies[0].items()
+    }
+
+
 def claims(runs: Sequence[Figures], settings: Settings) -> list[Figures]:
-    """Hold the paper's claims against their bounds; differences are in points and paired by seed."""
+    """Hold the paper's claims against their bounds; differences are in points and paired by seed.
+
+    Args:
+        runs: one view of each seed.
+        settings: what they were measured with.
+    """
     dimension, sizes = settings.nesting.dimension, settings.nesting.sizes
     found = []
 
@@ -78,6 +91,7 @@ def claims(runs: Sequence[Figures], settings: Settings) -> list[Figures]:
     differences = [100 * (one["accuracy"] - other) for one, other in zip(chosen, full, strict=True)]
     claim(f"adaptive - FF-{dimension}", differences, 0.0)
     claim("adaptive, expected dimensions", [one["dims"] for one in chosen], settings.claimed_dims, at_most=True)
+    claim("adaptive, sizes used summed", [one["dims_summed"] for one in chosen], dimension, at_most=True)
     by_plan = [{tuple(score["sizes"]): score["map@10"] for score in run["retrieval"]} for run in runs]
     plan = (settings.shortlist, dimension)
     claim(
@@ -94,16 +108,24 @@ def claims(runs: Sequence[Figures], settings: Settings) -> list[Figures]:
 
 
 def text(results: Figures) -> str:
-    """The accuracy table and the claims, as Markdown."""
-    sizes = list(results["accuracy"]["mrl"])
-    lines = ["| top-1, % | " + " | ".join(map(str, sizes)) + " |", "|---|" + "---|" * len(sizes)]
-    for method, by_size in results["accuracy"].items():
+    """The accuracies and claims of every view, as Markdown."""
+    lines = _accuracies("validation", results["validation"])
+    for view, figures in results["views"].items():
+        lines += ["", *_accuracies(f"test, {view}", figures["accuracy"]), ""]
+        lines += ["| claim | measured | bound | holds |", "|---|---|---|---|"]
+        for one in figures["claims"]:
+            interval = f" ({one['low']:+.2f} to {one['high']:+.2f})" if "low" in one else ""
+            bound = f"{'≤' if one['at_most'] else '≥'} {one['bound']:.1f}"
+            lines.append(
+                f"| {one['claim']} | {one['mean']:+.2f}{interval} | {bound} | {'yes' if one['holds'] else 'no'} |"
+            )
+    return "\n".join(lines)
+
+
+def _accuracies(title: str, accuracy: Figures) -> list[str]:
+    sizes = list(accuracy["mrl"])
+    lines = [f"| {title}: top-1, % | " + " | ".join(map(str, sizes)) + " |", "|---|" + "---|" * len(sizes)]
+    for method, by_size in accuracy.items():
         cells = [f"{100 * by_size[size]['mean']:.1f}" if size in by_size else "" for size in sizes]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    lines += ["", "| claim | measured | bound | holds |", "|---|---|---|---|"]
-    for one in results["claims"]:
-        interval = f" ({one['low']:+.2f} to {one['high']:+.2f})" if "low" in one else ""
-        sign = "≤" if one["at_most"] else "≥"
-        verdict = "yes" if one["holds"] else "no"
-        lines.append(f"| {one['claim']} | {one['mean']:+.2f}{interval} | {sign} {one['bound']:.1f} | {verdict} |")
-    return "\n".join(lines)
+    return lines

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.representation import cli
-from benchmarks.representation.config import Settings
+from benchmarks.representation.config import REST, WHOLE, Settings
 from benchmarks.representation.run import measure_seed
 from benchmarks.representation.tables import claims, spread, summary
 from models import Nesting
@@ -28,10 +28,15 @@ SETTINGS = Settings(
 @pytest.fixture(scope="module")
 def run():
     data = ClassificationData.prepare(split_labelled(make_items(), 0.1, 0), make_encoder())
-    return measure_seed(data, SETTINGS, 0)
+    rows = np.ones(len(data.test_targets), bool)
+    return measure_seed(data, {WHOLE: rows, REST: rows & (data.test_targets > 2)}, SETTINGS, 0)
 
 
 def test_every_experiment_of_the_paper_is_there(run):
+    assert set(run["validation"]) == {"mrl", "mrl-e", "slimmable", "ff"}
+    assert set(run["views"]) == {WHOLE, REST}
+    assert run["views"][WHOLE]["accuracy"] != run["views"][REST]["accuracy"]
+    run = run["views"][WHOLE]
     methods = {"mrl", "mrl-e", "ff", "slimmable", "truncation", "random", "pca", "svd", "int8", "one bit"}
     assert set(run["accuracy"]) == methods
     for method in methods - {"int8", "one bit"}:
@@ -48,7 +53,8 @@ def test_every_experiment_of_the_paper_is_there(run):
 
 
 def test_claims_are_paired_by_seed_and_held_against_their_bounds(run):
-    better = json.loads(json.dumps(run), object_hook=lambda d: {int(k) if k.isdigit() else k: v for k, v in d.items()})
+    run = json.loads(json.dumps(run["views"][WHOLE]), object_hook=_with_sizes)
+    better = json.loads(json.dumps(run), object_hook=_with_sizes)
     for size in (2, 8, 32):
         run["accuracy"]["mrl"][size] = run["accuracy"]["ff"][size] - 0.004
         better["accuracy"]["mrl"][size] = better["accuracy"]["ff"][size] - 0.008
@@ -61,22 +67,30 @@ def test_claims_are_paired_by_seed_and_held_against_their_bounds(run):
     assert "MRL-E - MRL at 8" not in found
 
 
+def _with_sizes(value):
+    return {int(key) if key.isdigit() else key: one for key, one in value.items()}
+
+
 def test_one_seed_has_no_interval():
     assert spread([0.5]) == {"mean": 0.5, "values": [0.5]}
     assert spread([0.5, 0.7])["mean"] == pytest.approx(0.6)
 
 
 def test_the_command_writes_results_and_pictures(monkeypatch, tmp_path, capsys, run):
-    monkeypatch.setattr(cli, "measure_seed", lambda data, settings, seed: run)
+    monkeypatch.setattr(cli, "measure_seed", lambda data, views, settings, seed: run)
     monkeypatch.setattr(cli, "summary", lambda runs, settings: summary(runs, SETTINGS))
     monkeypatch.setattr(cli, "data_file", lambda name: tmp_path / "rows.jsonl")
     monkeypatch.setattr(sys, "argv", ["representation", "--out", str(tmp_path / "out"), "--seeds", "2"])
-    rows = [{"text": item.text, "label": item.label, "split": item.split} for item in make_items(200)]
+    rows = [
+        {"id": ("libghc-" if i % 3 else "w") + str(i), "text": item.text, "label": item.label, "split": item.split}
+        for i, item in enumerate(make_items(200))
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     cli.main()
     assert "| MRL - FF at " in capsys.readouterr().out
     written = json.loads((tmp_path / "out" / "representation.json").read_text())
     assert written["data"]["labels"] == 12
-    assert np.isfinite(written["accuracy"]["mrl"]["8"]["mean"])
+    assert written["data"]["test"] == {WHOLE: 40, REST: 13}
+    assert np.isfinite(written["views"][REST]["accuracy"]["mrl"]["8"]["mean"])
     for name in ("accuracy", "adaptive", "retrieval", "one_shot"):
         assert (tmp_path / "out" / f"representation_{name}.png").stat().st_size > 10_000
