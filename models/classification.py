@@ -28,6 +28,7 @@ from models.model_card import CardFacts, write_card
 from models.model_files import write_record
 from models.model_output import publish
 from models.nesting import Nesting, Vectors, truncate
+from models.schedule import warmup_then_decay
 from models.static_encoder import StaticEncoder
 from models.trainable import as_trainable, widened
 from models.transformer_encoder import choose_device
@@ -151,15 +152,13 @@ class _Run:
         self.steps = len(data.train_targets) // self.batch_size
         rates = [options.learning_rate, _HEAD_RATE * options.learning_rate]
         groups = [[self.module.table], list(self.module.head.parameters())]
-        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=0.0, fused=True)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            rates,
-            total_steps=self.steps * options.epochs,
-            pct_start=0.1,
-            anneal_strategy="linear",
-            cycle_momentum=False,
+        self.optimizer = torch.optim.AdamW(
+            [{"params": group, "lr": rate} for group, rate in zip(groups, rates, strict=True)],
+            weight_decay=0.0,
+            fused=True,
         )
+        total = self.steps * options.epochs
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: warmup_then_decay(step, total))
 
     def batches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.data.train_targets))

@@ -158,6 +158,6 @@ class StudentTraining:
             group["lr"] = options.learning_rate * min(share / _WARMUP_SHARE + 1 / options.steps, 1.0) * (1 - share)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
-        self._optimizer.step()
+        self._optimizer.step()  # type: ignore[no-untyped-call]  # so does SparseAdam's
         self.progress.step += 1
         return value

@@ -141,7 +141,13 @@ class Updating(RuleBasedStateMachine):
             options = SearchOptions(k=k, dims=dims, rerank_dims=dims)
         hits = self.index.search([query], options).hits[0]
         found = [(hit.id, hit.score, hit.payload) for hit in hits]
-        assert found == self.naive.search(query, k, options.rerank_dims or DIMENSION)
+        right = self.naive.search(query, len(self.naive.documents), options.rerank_dims or DIMENSION)
+        if candidates is None or query != "?":
+            assert found == right[:k]
+        else:
+            # To a zero vector all rows are alike: which of them a graph takes for candidates is its own affair.
+            assert len(found) == len(right[:k])
+            assert all(one in right for one in found)
 
     @rule(query=TEXTS, k=st.integers(1, 25), n=st.integers(0, 4), text=TEXTS)
     def search_by_filter(self, query, k, n, text):

@@ -53,9 +53,7 @@ def test_an_adapted_model_is_a_model_with_the_same_whole_scores(base, tmp_path):
     for theirs, ours in zip(sides, mapped, strict=True):
         np.testing.assert_allclose(ours, learned.adapter.apply(theirs), atol=1e-5)
         for size in (4, 8):
-            np.testing.assert_allclose(
-                truncate(ours, size), truncate(learned.adapter.apply(theirs), size), atol=1e-4
-            )
+            np.testing.assert_allclose(truncate(ours, size), truncate(learned.adapter.apply(theirs), size), atol=1e-4)
 
 
 def test_sentence_transformers_alone_loads_it_and_cuts_it_alike(base, tmp_path):

@@ -347,3 +347,8 @@ def test_where_a_model_may_be_written(directory, tmp_path):
         check_output(tmp_path / "file", restart=True)
     with pytest.raises(TrainingError, match="is not empty and holds no model of ours"):
         check_output(tmp_path, restart=True)
+
+
+def test_a_run_may_have_as_few_steps_as_a_warm_up_has_tenths(data):
+    result = train_classifier(data, options(epochs=10, batch_size=len(data.train_targets)))
+    assert [entry["epoch"] for entry in result.history][-1] == 10
