@@ -13,8 +13,11 @@ from models.errors import InvalidOptionError
 
 Confidences = npt.NDArray[np.float32]
 
-_TRADES = np.geomspace(1e-6, 1e-1, 61)
-"""Errors an item that one more dimension is worth; from "never mind the dimensions" to "hardly any dimensions"."""
+_PRICES = np.geomspace(1e-6, 1e-1, 31)
+"""Errors an item that a dimension less is worth: from "never mind the dimensions" to "hardly any dimensions"."""
+_FOLDS = 5
+_NEVER = 2.0
+"""A threshold above every probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,9 @@ class Cascade:
     Attributes:
         sizes: increasing; the last one's answer is always taken.
         thresholds: one for each size but the last; above 1 the size is passed over.
-        accuracy: on the held-out items the thresholds were learned from.
-        dims: expected dimensions there, the last size used (the paper's count).
-        dims_summed: expected dimensions there, all sizes looked at added up.
+        accuracy: expected, by cross-validation over the held-out items the thresholds were learned from.
+        dims: expected dimensions by the same, the last size used (the paper's count).
+        dims_summed: expected dimensions by the same, all sizes looked at added up.
     """
 
     sizes: tuple[int, ...]
@@ -95,6 +98,8 @@ def learn_cascades(
 
     For each price λ of a dimension, thresholds are chosen that make mean(error + λ · last size used) small: one
     threshold at a time is set to its exact optimum given the others, from the largest size down, until none moves.
+    What they would do on other items is told by cross-validation: on the items they were learned from, the best of
+    many thresholds always look better than they are.
 
     Args:
         confidences, correct: see :func:`measure`; at least one item.
@@ -106,11 +111,10 @@ def learn_cascades(
     sure, right = _stacked(confidences, sizes), _stacked(correct, sizes)
     if not sure.shape[1]:
         raise InvalidOptionError("validation", "0 held-out items: thresholds are learned from at least one")
-    found = []
-    for price in _TRADES:
-        thresholds = _descend(sure, ~right + price * np.asarray(sizes)[:, None])
-        score = _score(sure, right, sizes, thresholds)
-        found.append(Cascade(sizes, thresholds, score.accuracy, score.dims, score.dims_summed))
+    fold = np.random.default_rng(0).permutation(sure.shape[1]) % _FOLDS
+    found = [_learn(sure, right, sizes, fold, price) for price in _PRICES]
+    # The largest size alone is a cascade too: what it reaches can always be had.
+    found.append(Cascade(sizes, (_NEVER,) * (len(sizes) - 1), float(right[-1].mean()), sizes[-1], sizes[-1]))
     found.sort(key=lambda cascade: (cascade.dims, -cascade.accuracy))
     curve: list[Cascade] = []
     for cascade in found:
@@ -119,14 +123,42 @@ def learn_cascades(
     return curve
 
 
+def _learn(
+    sure: Confidences,
+    right: npt.NDArray[np.bool_],
+    sizes: tuple[int, ...],
+    fold: npt.NDArray[np.int64],
+    price: float,
+) -> Cascade:
+    costs = ~right + price * np.asarray(sizes)[:, None]
+    scores, weights = [], []
+    for number in np.unique(fold):
+        rest, held_out = fold != number, fold == number
+        score = _score(sure[:, held_out], right[:, held_out], sizes, _descend(sure[:, rest], costs[:, rest]))
+        scores.append((score.accuracy, score.dims, score.dims_summed))
+        weights.append(held_out.sum())
+    accuracy, dims, dims_summed = np.average(scores, axis=0, weights=weights).tolist()
+    return Cascade(sizes, _descend(sure, costs), accuracy, dims, dims_summed)
+
+
 def choose(curve: list[Cascade], accuracy: float) -> Cascade:
     """Return the cascade of fewest dimensions that reaches an accuracy, or the most accurate where none does.
 
     Args:
         curve: what :func:`learn_cascades` returned.
-        accuracy: on the held-out items; between 0 and 1.
+        accuracy: expected; between 0 and 1.
     """
     return next((cascade for cascade in curve if cascade.accuracy >= accuracy), curve[-1])
+
+
+def choose_within(curve: list[Cascade], dims: float) -> Cascade:
+    """Return the most accurate cascade of at most so many expected dimensions, or the cheapest where none is.
+
+    Args:
+        curve: what :func:`learn_cascades` returned.
+        dims: expected dimensions, the last size used.
+    """
+    return next((cascade for cascade in reversed(curve) if cascade.dims <= dims), curve[0])
 
 
 def _stacked(by_size: Mapping[int, npt.NDArray[Any]], sizes: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -156,8 +188,7 @@ def _score(
 
 def _descend(sure: Confidences, costs: npt.NDArray[np.float64]) -> tuple[float, ...]:
     """Minimise the mean cost over thresholds by coordinate descent; each step lowers it, so it ends."""
-    # Above every probability: at first all items go to the largest size.
-    thresholds = [2.0] * (len(sure) - 1)
+    thresholds = [_NEVER] * (len(sure) - 1)
     while True:
         before = list(thresholds)
         later = costs[-1]
@@ -180,4 +211,4 @@ def _best_threshold(sure: Confidences, gain: npt.NDArray[np.float64], now: float
     best = int(sums.argmin())
     if sums[best] >= gain[sure >= now].sum() - 1e-9:
         return now
-    return float(ordered[best - 1]) if best else 2.0
+    return float(ordered[best - 1]) if best else _NEVER

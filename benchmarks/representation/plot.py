@@ -73,16 +73,17 @@ def _adaptive(results: Figures, curves: Sequence[list[Figures]], path: Path) -> 
                 alpha=0.7,
                 label=None if number else f"adaptive MRL, {label}",
             )
-    chosen = results["adaptive"]["ff"]
-    axes.plot(
-        chosen["dims"]["mean"],
-        100 * chosen["accuracy"]["mean"],
-        "*",
-        color="#1a7f37",
-        markersize=14,
-        zorder=5,
-        label="thresholds for FF-D's validation accuracy",
-    )
+    for policy, marker, label in (("budget", "*", "within D/14 dimensions"), ("ff", "X", "for FF-D's accuracy")):
+        chosen = results["adaptive"][policy]
+        axes.plot(
+            chosen["dims"]["mean"],
+            100 * chosen["accuracy"]["mean"],
+            marker,
+            color="#1a7f37",
+            markersize=12,
+            zorder=5,
+            label=f"thresholds chosen on validation, {label}",
+        )
     _sizes(axes, list(results["accuracy"]["mrl"]), "test top-1 (%)")
     axes.set_xlabel("expected dimensions")
     axes.legend(frameon=False, fontsize=8, loc="lower right")

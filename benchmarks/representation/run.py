@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.representation.config import Settings
 from models.baselines import int8, low_rank_logits, one_bit, principal_components, probe, random_features
-from models.cascade import Cascade, choose, measure
+from models.cascade import Cascade, choose, choose_within, measure
 from models.classification import accuracy, classifier_vectors, confidences, train_classifier
 from models.classification_data import ClassificationData
 from models.classification_options import ClassificationOptions
@@ -55,7 +55,7 @@ def measure_seed(data: ClassificationData, views: Views, settings: Settings, see
                     method: {size: float((found == data.test_targets)[rows].mean()) for size, found in by_size.items()}
                     for method, by_size in predictions.items()
                 },
-                "adaptive": adaptive(trained["mrl"], data, rows, targets),
+                "adaptive": adaptive(trained["mrl"], data, rows, targets, settings.claimed_dims),
                 **by_neighbours(trained["mrl"], data, rows, settings, seed),
             }
             for view, rows in views.items()
@@ -89,7 +89,11 @@ def same_bytes(data: ClassificationData, fixed: dict[int, Classifier], seed: int
 
 
 def adaptive(
-    model: Classifier, data: ClassificationData, rows: npt.NDArray[np.bool_], targets: dict[str, float]
+    model: Classifier,
+    data: ClassificationData,
+    rows: npt.NDArray[np.bool_],
+    targets: dict[str, float],
+    dims: float,
 ) -> Figures:
     """Thresholds from the validation part, measured on the test part.
 
@@ -98,6 +102,7 @@ def adaptive(
         data: its test part is used.
         rows: which of the test part.
         targets: validation accuracy to reach, by whose it is; the cheapest cascade that does is taken.
+        dims: expected dimensions allowed; the most accurate cascade within them is taken as ``budget``.
     """
     items = confidences(model, classifier_vectors(model, data.test[rows]), data.test_targets[rows])
 
@@ -106,7 +111,10 @@ def adaptive(
 
     return {
         "targets": targets,
-        "chosen": {name: tested(choose(list(model.curve), target)) for name, target in targets.items()},
+        "chosen": {
+            "budget": tested(choose_within(list(model.curve), dims)),
+            **{name: tested(choose(list(model.curve), target)) for name, target in targets.items()},
+        },
         "curve": [tested(cascade) for cascade in model.curve],
     }
 

@@ -62,7 +62,7 @@ def test_claims_are_paired_by_seed_and_held_against_their_bounds(run):
     assert found["MRL - FF at 8"]["mean"] == pytest.approx(-0.6)
     assert not found["MRL - FF at 8"]["holds"]
     assert found["MRL - FF at 8"]["low"] < -0.6 < found["MRL - FF at 8"]["high"]
-    assert found["adaptive, expected dimensions"]["bound"] == pytest.approx(32 / 14)
+    assert found["adaptive within D/14: dimensions"]["bound"] == pytest.approx(32 / 14)
     assert "MRL-E - MRL at 32" in found
     assert "MRL-E - MRL at 8" not in found
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from models.cascade import choose
 from models.classification_options import ClassificationOptions
 from models.classifier import Classifier
 from tests.conftest import write_lines
@@ -33,7 +34,7 @@ def model(mrl, rows, model_directory, tmp_path):
 
 
 def test_train_then_classify_then_index(mrl, model, rows, tmp_path):
-    status, out, err = mrl("classify", model, rows, "w1 w2 w3", "--json")
+    status, out, err = mrl("classify", model, rows, "w1 w2 w3", "--json", "--accuracy", "0.8")
     assert status == 0
     result = json.loads(out)
     answers = result["answers"]
@@ -44,7 +45,10 @@ def test_train_then_classify_then_index(mrl, model, rows, tmp_path):
     truth = [item.label for item in make_items()]
     assert np.mean([a["label"] == label for a, label in zip(answers, truth, strict=False)]) > 0.7
     classifier = Classifier.load(model)
-    assert answers[-1] == {"text": "w1 w2 w3", **classifier.classify(["w1 w2 w3"])[0].to_json()}
+    asked = choose(list(classifier.curve), 0.8)
+    assert answers[-1] == {"text": "w1 w2 w3", **classifier.classify(["w1 w2 w3"], cascade=asked)[0].to_json()}
+    status, out, _ = mrl("classify", model, "w1 w2 w3", "--json")
+    assert json.loads(out)["answers"][0] == {"text": "w1 w2 w3", **classifier.classify(["w1 w2 w3"])[0].to_json()}
 
     status, out, err = mrl("classify", model, "w1 w2 w3", "--dims", "8")
     assert status == 0
