@@ -13,6 +13,8 @@ NAMES = (
     "stopping",
     "rerank",
     "adapters",
+    "representation",
+    "image_digits",
 )
 
 for name in sys.argv[1:] or NAMES:
