@@ -104,6 +104,9 @@ def distill(
     check_output(out, restart)
     device = choose_device(options.device)
     encoder = SentenceTransformerEncoder.load(teacher, device=device)
+    if "image" in encoder.model.modalities:
+        # sentence-transformers would fetch a text that looks like the address of an image.
+        raise ModelError(f"teacher {teacher!r} encodes images: give a model of texts alone")
     assistant = load_encoder(options.assistant) if options.assistant else None
     if assistant is not None and not isinstance(assistant, StaticEncoder):
         raise InvalidOptionError(

@@ -65,9 +65,11 @@ class Teacher:
             report(start + len(block), len(texts))
             yield truncate(np.load(path), self.dimension)
 
-    def vectors(self, texts: Sequence[str], **options: object) -> Vectors:
+    def vectors(
+        self, texts: Sequence[str], *, until: float | None = None, report: Callable[[int, int], None] = lambda *_: None
+    ) -> Vectors:
         """All of :meth:`blocks` as one array, shape (n, D); n < len(texts) where time ran out."""
-        found = list(self.blocks(texts, **options))  # type: ignore[arg-type]
+        found = list(self.blocks(texts, until=until, report=report))
         return np.concatenate(found) if found else np.zeros((0, self.dimension), np.float32)
 
     def _encode(self, texts: list[str]) -> Vectors:

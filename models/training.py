@@ -20,6 +20,7 @@ from models.encoders import load_encoder
 from models.errors import TrainingError
 from models.evaluation import evaluate_pairs
 from models.gradient_cache import cached_backward
+from models.images import ImageEncoder
 from models.losses import info_nce, matryoshka, same_text
 from models.model_card import CardFacts, write_card
 from models.model_files import write_record
@@ -121,6 +122,9 @@ class _Run:
         self.options, self.checkpoints, self.processes, self.report = options, checkpoints, processes, report
         own = options.nesting if options.width is None else None
         encoder = load_encoder(base, nesting=own, device=processes.device.type)
+        if isinstance(encoder, ImageEncoder):
+            # sentence-transformers would fetch a text that looks like the address of an image.
+            raise TrainingError(f"base {base!r} encodes images: train it on a folder of labelled images, not on texts")
         self.base_hash, self.prompts = encoder.content_hash, encoder.prompts
         if options.width is not None:
             encoder = widened(encoder, options.width, options.seed)

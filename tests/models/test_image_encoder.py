@@ -3,8 +3,13 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-from models import Encoder, InvalidOptionError, Nesting, load_encoder
+from models import Encoder, InvalidOptionError, ModelError, Nesting, TrainingError, load_encoder
+from models.distillation import distill
+from models.distillation_options import DistillationOptions
 from models.images import ImageEncoder
+from models.pairs import Pair
+from models.training import train
+from models.training_options import TrainingOptions
 from tests.models.image_models import DIMENSION, digits, make_clip, make_siglip, make_vit
 
 TEXTS = ["a photo of five", "two"]
@@ -97,3 +102,11 @@ def test_the_content_hash_follows_weights_and_pixels_and_not_what_was_encoded(cl
 def test_the_content_hash_of_a_model_whose_file_lacks_a_pooler_is_the_same_at_every_load(tmp_path):
     path = make_vit(tmp_path / "vit")
     assert load_encoder(str(path)).content_hash == load_encoder(str(path)).content_hash
+
+
+def test_texts_do_not_train_or_distill_a_model_of_images(tmp_path):
+    clip, pairs = str(make_clip(tmp_path / "clip")), [Pair(f"q{i}", f"d{i}") for i in range(40)]
+    with pytest.raises(TrainingError, match="encodes images: train it on a folder of labelled images"):
+        train(pairs, clip, tmp_path / "out", TrainingOptions())
+    with pytest.raises(ModelError, match="encodes images: give a model of texts alone"):
+        distill(["a text"], [], clip, tmp_path / "out", DistillationOptions())
