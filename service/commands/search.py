@@ -15,7 +15,7 @@ from indexer.plan import FunnelStage, Promise
 from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
 from service.commands.output import note, print_json
-from service.schemas import PlanOut
+from service.schemas.search import PlanOut
 
 
 def search(

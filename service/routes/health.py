@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends
 
 from service.dependencies import engine_of
 from service.engine import Engine
-from service.schemas import ErrorAnswer, Health
+from service.schemas.errors import ErrorAnswer
+from service.schemas.index import Health
 
 router = APIRouter(tags=["health"])
 

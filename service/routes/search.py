@@ -12,7 +12,9 @@ from models.errors import InvalidOptionError
 from models.nesting import Vectors
 from service.dependencies import engine_of
 from service.engine import Engine
-from service.schemas import ErrorAnswer, IndexAnswer, SearchAnswer, SearchRequest
+from service.schemas.errors import ErrorAnswer
+from service.schemas.index import IndexAnswer
+from service.schemas.search import SearchAnswer, SearchRequest
 from service.settings import Settings
 
 router = APIRouter(

@@ -17,7 +17,7 @@ from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from indexer.plan import FunnelStage
 from indexer.stopping import StopRule
 from service import Settings, create_app
-from service.schemas import MOST_STAGES, PlanOut, SearchRequest
+from service.schemas.search import MOST_STAGES, PlanOut, SearchRequest
 
 
 def error_of(response):

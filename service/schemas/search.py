@@ -1,4 +1,4 @@
-"""Requests and answers of the HTTP interface."""
+"""``POST /v1/search``: request and answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-from indexer import Index, Plan, SearchOptions, SearchResult, Stage
+from indexer import Plan, SearchOptions, SearchResult, Stage
 from indexer.filters import parse_filter
-from indexer.manifest import CalibrationFacts
 from indexer.plan import FunnelStage, Promise
 from indexer.stopping import StopRule
-from indexer.watch import WatchFacts
 
 MOST_STAGES: Final = 16
 Vector = Annotated[list[float], Field(min_length=1)]
@@ -216,68 +214,3 @@ class SearchAnswer(BaseModel):
             plan=PlanOut.of(result.plan),
             stages=[StageOut.of(stage) for stage in result.stages] if request.explain else None,
         )
-
-
-class IndexAnswer(BaseModel):
-    """Facts about the served index."""
-
-    generation: str
-    created: str
-    documents: int
-    rejected: int = Field(description="Rows of the corpus that did not become documents.")
-    dimension: int
-    sizes: list[int] = Field(description="Prefix sizes the model was trained for.")
-    metric: str
-    model: str
-    model_hash: str
-    vectors: str = Field(description="How full vectors are stored.")
-    shortlist: dict[str, Any]
-    bytes_on_disk: int
-    calibration: CalibrationFacts | None = Field(description="The calibrated plans; null where there are none.")
-    recall_watch: WatchFacts = Field(description="Recall of live queries of this process, beside what was promised.")
-
-    @classmethod
-    def of(cls, index: Index) -> Self:
-        """Take them from an opened index."""
-        manifest = index.manifest
-        return cls(
-            generation=index.generation,
-            created=manifest.created.isoformat(),
-            documents=len(index),
-            rejected=manifest.corpus.rejected,
-            dimension=manifest.dimension,
-            sizes=list(manifest.model.sizes),
-            metric=manifest.metric,
-            model=manifest.model.name,
-            model_hash=manifest.model.content_hash,
-            vectors=manifest.vectors,
-            shortlist={
-                "dims": manifest.shortlist.dims,
-                **manifest.shortlist.options,
-                **index.opened.shortlist.describe(),
-            },
-            bytes_on_disk=sum(facts.size for facts in manifest.files.values()),
-            calibration=manifest.calibration,
-            recall_watch=index.watch.facts(),
-        )
-
-
-class Health(BaseModel):
-    """Alive, or ready."""
-
-    status: str
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong."""
-
-    type: str
-    code: str
-    message: str
-    param: str | None
-
-
-class ErrorAnswer(BaseModel):
-    """The envelope of every error."""
-
-    error: ErrorDetail

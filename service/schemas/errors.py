@@ -1,0 +1,20 @@
+"""The envelope of every error: ``{"error": {"type", "code", "message", "param"}}``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """The envelope of every error."""
+
+    error: ErrorDetail

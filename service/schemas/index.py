@@ -1,0 +1,61 @@
+"""``GET /v1/index`` and the health routes: answers."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from indexer import Index
+from indexer.manifest import CalibrationFacts
+from indexer.watch import WatchFacts
+
+
+class IndexAnswer(BaseModel):
+    """Facts about the served index."""
+
+    generation: str
+    created: str
+    documents: int
+    rejected: int = Field(description="Rows of the corpus that did not become documents.")
+    dimension: int
+    sizes: list[int] = Field(description="Prefix sizes the model was trained for.")
+    metric: str
+    model: str
+    model_hash: str
+    vectors: str = Field(description="How full vectors are stored.")
+    shortlist: dict[str, Any]
+    bytes_on_disk: int
+    calibration: CalibrationFacts | None = Field(description="The calibrated plans; null where there are none.")
+    recall_watch: WatchFacts = Field(description="Recall of live queries of this process, beside what was promised.")
+
+    @classmethod
+    def of(cls, index: Index) -> Self:
+        """Take them from an opened index."""
+        manifest = index.manifest
+        return cls(
+            generation=index.generation,
+            created=manifest.created.isoformat(),
+            documents=len(index),
+            rejected=manifest.corpus.rejected,
+            dimension=manifest.dimension,
+            sizes=list(manifest.model.sizes),
+            metric=manifest.metric,
+            model=manifest.model.name,
+            model_hash=manifest.model.content_hash,
+            vectors=manifest.vectors,
+            shortlist={
+                "dims": manifest.shortlist.dims,
+                **manifest.shortlist.options,
+                **index.opened.shortlist.describe(),
+            },
+            bytes_on_disk=sum(facts.size for facts in manifest.files.values()),
+            calibration=manifest.calibration,
+            recall_watch=index.watch.facts(),
+        )
+
+
+class Health(BaseModel):
+    """Alive, or ready."""
+
+    status: str
