@@ -8,13 +8,15 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test lint format openapi integrations bench clean
 
 help:
 	@echo "make demo    train, index, serve and search on the documentation of this Python"
 	@echo "make test    lint, types, tests with coverage"
 	@echo "make lint    formatting, lint and types alone"
 	@echo "make format  rewrite the code in the project's format"
+	@echo "make openapi       write docs/openapi.json anew"
+	@echo "make integrations  the tests of the retrievers for LangChain, LlamaIndex, Haystack, and of MTEB"
 	@echo "make bench   the measurements of benchmarks/ (MRL_DATA_DIR names the data)"
 	@echo "make clean   delete the environment and what the tools leave"
 
@@ -41,6 +43,13 @@ lint: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+openapi: install
+	$(BIN)/python -m service.openapi docs/openapi.json
+
+integrations: install
+	$(PIP) --editable ".[dev,langchain,llama-index,haystack,mteb]"
+	$(BIN)/python -m pytest tests/integrations
 
 bench: install
 	$(BIN)/python -m pip install --quiet -e ".[dev,bench]"

@@ -5,6 +5,7 @@ import sys
 
 NAMES = (
     "quality",
+    "hybrid",
     "kill_build",
     "kill_updates",
     "large_build",
@@ -15,6 +16,8 @@ NAMES = (
     "adapters",
     "representation",
     "image_digits",
+    "service_fuzz",
+    "service_kill",
 )
 
 for name in sys.argv[1:] or NAMES:

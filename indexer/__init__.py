@@ -8,12 +8,14 @@ from indexer.corpus import Corpus, Document, Fields
 from indexer.errors import BuildError, BundleError, ModelMismatchError
 from indexer.evaluate import evaluate_index, read_judged
 from indexer.filters import parse_filter
+from indexer.fusion import HybridOptions
 from indexer.generations import Generations
+from indexer.lexical import LexicalOptions
 from indexer.plan import FunnelStage, Plan, SearchOptions
 from indexer.results import Hit, SearchResult, Stage
 from indexer.search import Index
 from indexer.stopping import StopRule
-from indexer.updates import Updates, Upserted, update_facts
+from indexer.updates import Put, Updates, Upserted, update_facts
 from indexer.watch import WatchOptions, watch_facts
 
 __all__ = [
@@ -28,9 +30,12 @@ __all__ = [
     "FunnelStage",
     "Generations",
     "Hit",
+    "HybridOptions",
     "Index",
+    "LexicalOptions",
     "ModelMismatchError",
     "Plan",
+    "Put",
     "SearchOptions",
     "SearchResult",
     "Stage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,8 +23,9 @@ from indexer.documents import FILE_NAME as DOCUMENTS
 from indexer.documents import Documents, DocumentWriter
 from indexer.encoding import encode_documents
 from indexer.errors import BuildError, BundleError
-from indexer.filters import parse_field
+from indexer.filters import Field, parse_field
 from indexer.generations import BUILD_MARK, Generations
+from indexer.lexical import LexicalOptions
 from indexer.manifest import FILE_NAME as MANIFEST
 from indexer.manifest import CorpusFacts, Manifest, ModelFacts, ShortlistFacts, TargetFacts
 from indexer.opened import OpenedGeneration
@@ -50,6 +51,7 @@ class BuildOptions:
         calibration: how its plans are measured at the end; not at all where None.
         vectors: how full vectors are stored.
         filterable: payload fields that filters find at once; by others they can be found too, but slowly.
+        lexical: which words hybrid searches find; no lexical index is made where None.
         on_error: ``skip`` broken rows and list them, or ``fail`` at the first.
         batch_size: rows encoded and committed together.
         keep: whole generations left after publishing, this one counted.
@@ -62,6 +64,7 @@ class BuildOptions:
     calibration: CalibrationOptions | None = field(default_factory=CalibrationOptions)
     vectors: Storage = "float16"
     filterable: tuple[str, ...] = ()
+    lexical: LexicalOptions | None = None
     on_error: OnError = "skip"
     batch_size: int = 4096
     keep: int = 2
@@ -204,6 +207,7 @@ class _Build:
 
     def _generation(self, resume: bool) -> str:
         """Return the generation to go on with, or a new one, marked with what it is built from."""
+        lexical = self._lexical()
         wanted = {
             "corpus": self.corpus.fingerprint(),
             "fields": asdict(self.corpus.fields),
@@ -212,15 +216,17 @@ class _Build:
             "shortlist": [self.options.shortlist, self.structure],
             "target": asdict(self.options.target) if self.options.target else None,
             "vectors": self.options.vectors,
+            "lexical": [list(lexical.fields), lexical.language] if lexical else None,
         }
         unfinished = self.generations.in_progress()
         if unfinished is not None:
             mark = self.generations.path(unfinished) / BUILD_MARK
             found = _read_mark(mark)
-            if resume and found == wanted:
+            # By get: the mark may be of a version that did not know all of them.
+            changed = [key for key in wanted if not found or found.get(key) != wanted[key]]
+            if resume and not changed:
                 return unfinished
             if resume and found and _encoded_rows(mark.parent):
-                changed = [key for key in wanted if found.get(key) != wanted[key]]
                 raise BuildError(
                     f"{mark.parent} is an interrupted build that differs in {', '.join(changed)}: give the same "
                     "corpus, model and options to go on with it, or --no-resume to begin anew"
@@ -297,11 +303,22 @@ class _Build:
             ModelFacts.of(self.encoder),
             CorpusFacts(files=self.corpus.fingerprint(), rejected=rejected, text_fields=texts),
             DeriveOptions(
-                self.dims or self.encoder.dimension, self.options.shortlist, self.structure, self.options.vectors
+                self.dims or self.encoder.dimension,
+                self.options.shortlist,
+                self.structure,
+                self.options.vectors,
+                self._lexical(),
             ),
             self.report,
             partial(self._choose, folder, texts) if auto else None,
         )
+
+    def _lexical(self) -> LexicalOptions | None:
+        """Return the lexical options with their fields named."""
+        given, fields = self.options.lexical, self.corpus.fields
+        if given is None or given.fields:
+            return given
+        return replace(given, fields=tuple(str(Field((name,))) for name in (fields.title, fields.text)))
 
     def _choose(
         self, folder: Path, texts: Sequence[str], vectors: StoredVectors, distinct: DistinctRows

@@ -20,6 +20,7 @@ from indexer.documents import FILE_NAME as DOCUMENTS
 from indexer.documents import Documents, DocumentWriter
 from indexer.generations import Generations
 from indexer.journal import PAGE, Journal
+from indexer.lexical import LexicalOptions
 from indexer.manifest import CalibrationFacts, Manifest, ShortlistFacts
 from indexer.opened import OpenedGeneration
 from indexer.recorded_model import RecordedModel
@@ -133,7 +134,9 @@ class _Compaction:
     def _derive(self, folder: Path, rows: int) -> None:
         before = self.manifest
         facts = self._structure(rows)
-        options = DeriveOptions(facts.dims, facts.kind, facts.options, before.vectors)
+        words = before.lexical
+        lexical = None if words is None else LexicalOptions(words.fields, words.language)
+        options = DeriveOptions(facts.dims, facts.kind, facts.options, before.vectors, lexical)
         derive(folder, rows, before.model, before.corpus, options, self.report, lambda *_: (facts, before.target))
 
     def _calibrate(self, folder: Path, before: CalibrationFacts) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import Any
 
 from models.errors import DataError, ImageError, InvalidOptionError
 from models.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image_file
+from models.nesting import Vectors
 from models.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
+from models.vector_text import read_vector
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 _KNOWN_SUFFIXES = ROW_SUFFIXES + TEXT_SUFFIXES + IMAGE_SUFFIXES
 _DEFAULT_ID_FIELDS = ("_id", "id")
+VECTOR_FIELD = "_vector"
+"""Field of a row that holds its vector, which is then taken as it is in place of one by the model."""
 _DEEPEST = 100
 """Levels of lists and objects in a field: what a parser takes may be more than the stack of whoever writes it again."""
 
@@ -28,14 +32,16 @@ class Document:
     Attributes:
         id: unique in the corpus.
         text: what is encoded: title and text joined by a space.
-        payload: every field but the id, JSON values.
+        payload: every field but the id and the vector, JSON values.
         image: what is encoded in the text's place, where given.
+        vector: what is stored in place of an encoding, where given: shape (D,), any scale.
     """
 
     id: str
     text: str
     payload: dict[str, Any]
     image: ImageSource | None = None
+    vector: Vectors | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Fields:
 
     Attributes:
         id: ``_id`` (BEIR's name), else ``id``, where not given.
-        text, title: BEIR's names by default. A row needs text or a title.
+        text, title: BEIR's names by default. A row needs text or a title, if it has no vector of its own.
     """
 
     id: str | None = None
@@ -132,26 +138,40 @@ class Corpus:
         if isinstance(row, BrokenRow):
             return CorpusRow(str(path), line, place, None, row.reason)
         try:
-            return CorpusRow(str(path), line, place, self._document(row.fields))
+            return CorpusRow(str(path), line, place, parse_document(row.fields, self.fields))
         except ValueError as error:
             return CorpusRow(str(path), line, place, None, str(error))
 
-    def _document(self, fields: dict[str, Any]) -> Document:
-        names = (self.fields.id,) if self.fields.id else _DEFAULT_ID_FIELDS
-        id_field = next((name for name in names if name in fields), None)
-        if id_field is None:
-            raise ValueError(f"no field {' or '.join(map(repr, names))}; the row has {sorted(map(str, fields))}")
-        identifier = fields[id_field]
-        if isinstance(identifier, bool) or not isinstance(identifier, str | int) or identifier == "":
-            raise ValueError(f"id {identifier!r} in field {id_field!r} is not a text or a whole number")
-        texts = [_checked_text(fields, name) for name in (self.fields.title, self.fields.text)]
-        text = " ".join(part for part in texts if part)
-        if not text:
-            raise ValueError(f"missing text: fields {self.fields.text!r} and {self.fields.title!r} are absent or empty")
-        payload = {_name(name): _json_value(name, value) for name, value in fields.items() if name != id_field}
-        identifier = str(identifier)
-        _check_unicode(id_field, identifier)
-        return Document(identifier, text, payload)
+
+def parse_document(row: dict[str, Any], fields: Fields | None = None) -> Document:
+    """Make a document of a row.
+
+    Args:
+        row: values by field.
+        fields: what makes a document of it.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    fields = fields or Fields()
+    names = (fields.id,) if fields.id else _DEFAULT_ID_FIELDS
+    id_field = next((name for name in names if name in row), None)
+    if id_field is None:
+        raise ValueError(f"no field {' or '.join(map(repr, names))}; the row has {sorted(map(str, row))}")
+    identifier = row[id_field]
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int) or identifier == "":
+        raise ValueError(f"id {identifier!r} in field {id_field!r} is not a text or a whole number")
+    vector = None if row.get(VECTOR_FIELD) is None else read_vector(row[VECTOR_FIELD], VECTOR_FIELD)
+    texts = [_checked_text(row, name) for name in (fields.title, fields.text)]
+    text = " ".join(part for part in texts if part)
+    if not text and vector is None:
+        raise ValueError(f"missing text: fields {fields.text!r} and {fields.title!r} are absent or empty")
+    payload = {
+        _name(name): _json_value(name, value) for name, value in row.items() if name not in (id_field, VECTOR_FIELD)
+    }
+    identifier = str(identifier)
+    _check_unicode(id_field, identifier)
+    return Document(identifier, text, payload, vector=vector)
 
 
 def _files(path: Path, prefer_images: bool) -> list[tuple[Path, Path]]:

@@ -51,6 +51,11 @@ class DeltaView:
         return self.first - self.hidden_count + len(self.rows)
 
     @property
+    def changes(self) -> int:
+        """Rows added that are there, and rows of the generation that are gone."""
+        return len(self.rows) + self.hidden_count
+
+    @property
     def untouched(self) -> bool:
         """Whether the generation's rows, and no others, are the documents."""
         return not self.hidden_count and not len(self.vectors)
@@ -120,6 +125,11 @@ class Delta:
             if (row := self._rows.pop(identifier, None)) is not None:
                 self._there[row] = False
         self._add(sorted(one for one in last.values() if one.vector is not None))
+
+    def fetch(self, ids: Iterable[str]) -> dict[str, StoredDocument]:
+        """Return those of the documents with these ids that were added and are there."""
+        rows = {one: self._rows[one] for one in ids if one in self._rows}
+        return {one: StoredDocument(one, json.loads(self._documents[row][1])) for one, row in rows.items()}
 
     def tidy(self) -> bool:
         """Drop the rows that are gone and number the others anew, where most are gone; tell whether they were."""

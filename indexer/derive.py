@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 from indexer.distinct import FILE_NAME as DISTINCT
 from indexer.distinct import DistinctPrefixes, DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
+from indexer.documents import Documents
+from indexer.lexical import LEXICAL_FILES, LexicalOptions, write_lexical
 from indexer.manifest import (
     CorpusFacts,
+    LexicalFacts,
     Manifest,
     ModelFacts,
     ShortlistFacts,
@@ -27,10 +31,12 @@ from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import Storage, StoredVectors
 
 REJECTED = "rejected.jsonl"
+_PAGE = 4096
+"""Documents read in one go."""
 
 Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``encode`` with rows and rejected; ``structure`` and ``shortlist`` with rows and total;
-``checksums``; ``calibrate`` with rows and total; ``publish`` with generation."""
+"""Told what happens: ``encode`` with rows and rejected; ``structure``, ``shortlist`` and ``lexical`` with rows and
+total; ``checksums``; ``calibrate`` with rows and total; ``publish`` with generation."""
 
 Choose = Callable[[StoredVectors, DistinctRows], tuple[ShortlistFacts, TargetFacts | None]]
 """Chooses a structure by what is in the index."""
@@ -44,12 +50,14 @@ class DeriveOptions:
         dims: the shortlist's size Ds.
         shortlist: name of the structure; ``shortlist_values`` all its build options.
         vectors: how full vectors are stored.
+        lexical: which words are indexed, its fields named; none where None.
     """
 
     dims: int
     shortlist: str
     shortlist_values: dict[str, Any]
     vectors: Storage
+    lexical: LexicalOptions | None = None
 
 
 def derive(
@@ -83,8 +91,10 @@ def derive(
     prefixes = _ReportedPrefixes(DistinctPrefixes(stored, distinct, facts.dims), report)
     shortlist = structure.build(prefixes, structure.options_type(**facts.options))
     shortlist.save(folder / structure.file_name)
+    lexical = None if options.lexical is None else _lexical(folder, rows, options.lexical, report)
     report("checksums", {})
-    names = (structure.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED)
+    names = [structure.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED]
+    names += LEXICAL_FILES if lexical else ()
     manifest = Manifest(
         created=datetime.now(UTC),
         model=model,
@@ -96,9 +106,21 @@ def derive(
         versions=library_versions(),
         files={name: file_facts(folder / name) for name in names},
         target=target,
+        lexical=lexical,
     )
     manifest.write(folder)
     return manifest
+
+
+def _lexical(folder: Path, rows: int, options: LexicalOptions, report: Report) -> LexicalFacts:
+    def payloads(documents: Documents) -> Iterator[dict[str, Any]]:
+        for start in range(0, rows, _PAGE):
+            report("lexical", {"rows": start, "total": rows})
+            for document in documents.fetch(range(start, min(rows, start + _PAGE))):
+                yield document.payload
+
+    with closing(Documents(folder / DOCUMENTS)) as opened:
+        return write_lexical(folder, payloads(opened), options)
 
 
 class _ReportedPrefixes:

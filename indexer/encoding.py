@@ -1,4 +1,4 @@
-"""Documents become vectors: by their images where they have one, by their texts where not."""
+"""Documents become vectors: their own where they have one, else by their images or, without one, their texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 from indexer.corpus import Document
 from models.encoders import Encoder
 from models.errors import ImageError, ModelError
-from models.images import ImageEncoder, read_image
-from models.nesting import Vectors
+from models.images import ImageEncoder, ImageSource, read_image
+from models.nesting import Vectors, truncate
 
 _IMAGES_AT_ONCE = 128
 _PIXELS_AT_ONCE = 64_000_000
@@ -22,8 +22,8 @@ def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[V
     """Encode documents.
 
     Returns:
-        Vectors, float32, shape (len(documents), D), and for each document why it cannot be taken: its image cannot be
-        read, or the model gave no finite vector. Empty where it can.
+        Vectors, float32, shape (len(documents), D), and for each document why it cannot be taken: its own vector is of
+        another size or not finite, its image cannot be read, or the model gave no finite vector. Empty where it can.
 
     Raises:
         ModelError: a document has an image and the model no image side.
@@ -31,28 +31,61 @@ def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[V
     """
     problems = [""] * len(documents)
     vectors = np.zeros((len(documents), encoder.dimension), np.float32)
-    texts = [place for place, document in enumerate(documents) if document.image is None]
+    _take_own(documents, vectors, problems)
+    encoded = [place for place, document in enumerate(documents) if document.vector is None]
+    texts = [place for place in encoded if documents[place].image is None]
     if texts:
         vectors[texts] = encoder.encode_documents([documents[place].text for place in texts])
-    if len(texts) < len(documents):
+    if len(texts) < len(encoded):
         if not isinstance(encoder, ImageEncoder):
             raise ModelError(f"model {encoder.name!r} encodes no images: give one of the CLIP kind, or a vision model")
-        for places, images in _read(documents, problems):
+        sources = [(place, image) for place in encoded if (image := documents[place].image) is not None]
+        for places, images in _read(sources, problems):
             vectors[places] = encoder.encode_images(images)
     for place in np.flatnonzero(~np.isfinite(vectors.sum(axis=1))).tolist():
         problems[place] = "the model gave NaN or infinity"
     return vectors, problems
 
 
-def _read(documents: Sequence[Document], problems: list[str]) -> Iterator[tuple[list[int], list[Image.Image]]]:
+def encode_images(encoder: ImageEncoder, sources: Sequence[ImageSource]) -> Vectors:
+    """Encode images, a few in memory at a time: float32, shape (len(sources), D).
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    problems = [""] * len(sources)
+    vectors = np.zeros((len(sources), encoder.dimension), np.float32)
+    for places, images in _read(list(enumerate(sources)), problems):
+        vectors[places] = encoder.encode_images(images)
+    if any(problems):
+        place = next(place for place, problem in enumerate(problems) if problem)
+        raise ImageError(sources[place], problems[place])
+    return vectors
+
+
+def _take_own(documents: Sequence[Document], vectors: Vectors, problems: list[str]) -> None:
+    """Put vectors that came with documents in their places, at unit length; take down why one cannot be used."""
+    for place, document in enumerate(documents):
+        own = document.vector
+        if own is None:
+            continue
+        if own.shape != vectors.shape[1:]:
+            problems[place] = f"its vector has {own.size} numbers: the index has {vectors.shape[1]} dimensions"
+        elif not np.isfinite(own).all():
+            problems[place] = "its vector holds NaN or infinity"
+        else:
+            vectors[place] = truncate(own, own.size)
+
+
+def _read(
+    sources: Sequence[tuple[int, ImageSource]], problems: list[str]
+) -> Iterator[tuple[list[int], list[Image.Image]]]:
     """Read images a few at a time, with their places; take down why one cannot be read."""
     places: list[int] = []
     images: list[Image.Image] = []
-    for place, document in enumerate(documents):
-        if document.image is None:
-            continue
+    for place, source in sources:
         try:
-            images.append(read_image(document.image))
+            images.append(read_image(source))
         except ImageError as error:
             problems[place] = error.reason
             continue

@@ -6,6 +6,7 @@ AdaptiveRetrievalError (models.errors)
 │   ├── BundleFormatError      written by another format version, or its manifest is unreadable
 │   ├── BundleCorruptError     a file is missing or differs from what the manifest says
 │   ├── BundleBusyError        another builder holds it
+│   ├── BundleStorageError     what is to be written cannot be: the disk is full, read-only or failing
 │   ├── PrunedError            updates that a reader has not seen were folded into a later generation (indexer.journal)
 │   └── ModelMismatchError     the encoder is not the one the index was built with
 └── BuildError             a build cannot start or go on
@@ -34,6 +35,10 @@ class BundleCorruptError(BundleError):
 
 class BundleBusyError(BundleError):
     """Another process is building into this index."""
+
+
+class BundleStorageError(BundleError):
+    """Nothing can be written: the disk is full, read-only or failing. What was acknowledged before is not touched."""
 
 
 class ModelMismatchError(BundleError):

@@ -6,14 +6,17 @@ import csv
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytrec_eval
 
-from indexer.plan import SearchOptions
+from indexer.fusion import HybridOptions
+from indexer.hybrid import check_lexical, rank_hybrid
+from indexer.plan import Plan, SearchOptions
+from indexer.results import StageClock
 from indexer.search import Index
 from models.errors import DataError
 from models.rows import BrokenRow, read_rows
@@ -26,6 +29,8 @@ _MEASURES = {
     "recall@100": "recall_100",
     "mrr": "recip_rank",
 }
+HYBRID = (HybridOptions("weighted", 0), HybridOptions("rrf"), HybridOptions("weighted"))
+"""Words alone, and both fusions as they are where nothing is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Score:
     """One way of searching, measured.
 
     Attributes:
-        search: ``single`` for one exact search at ``dims``, ``shortlist`` for shortlist and rerank.
+        search: ``single`` for one exact search at ``dims``, ``shortlist`` for shortlist and rerank, ``lexical`` for
+            words alone, ``rrf`` or ``weighted`` for the fusion of words with an exact search.
         structure: what finds the candidates.
         dims, candidates, rerank_dims: Ds, K and Dr.
         metrics: nDCG@10 (linear gain), MAP@10, recall@10, recall@100 and MRR, by trec_eval's definitions, means over
@@ -108,9 +114,16 @@ def read_judged(queries: Path, qrels: Path) -> Judged:
 
 
 def evaluate_index(
-    index: Index, judged: Judged, sizes: Sequence[int], candidates: int = 200, effort: int | None = None
+    index: Index,
+    judged: Judged,
+    sizes: Sequence[int],
+    candidates: int = 200,
+    effort: int | None = None,
+    hybrid: Sequence[HybridOptions] = (),
 ) -> list[Score]:
     """Measure an exact search at each size, then shortlist and rerank at the index's own Ds and at each smaller size.
+
+    Then, where asked for, an exact search at D together with the words.
 
     Args:
         index: what is searched.
@@ -118,7 +131,13 @@ def evaluate_index(
         sizes: sizes of the single searches; each smaller than D is also tried as Ds.
         candidates: K, raised to 100 where smaller: recall@100 needs them.
         effort: of the structure.
+        hybrid: ways to fuse vectors and words, such as :data:`HYBRID`.
+
+    Raises:
+        InvalidOptionError: ``hybrid`` was given and the index has no words.
     """
+    if hybrid:
+        check_lexical(index.view)
     vectors = index.encoder.encode_queries(list(judged.queries.values()))
     ids = index.view.ids()
     own = index.manifest.shortlist.dims
@@ -127,19 +146,27 @@ def evaluate_index(
         # Left open rather than given where it is the structure's own: given as D it would ask for an exact search.
         dims = None if size == own else size
         plans.append(SearchOptions(DEPTH, dims, max(DEPTH, candidates), effort))
+    dense = SearchOptions(DEPTH, index.dimension)
+    plans += [replace(dense, hybrid=options) for options in hybrid]
     return [_score(index, judged, vectors, ids, plan) for plan in plans]
 
 
 def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: SearchOptions) -> Score:
-    plan = index.plan(options)
+    plan, hybrid = index.plan(options), options.hybrid
     run: dict[str, dict[str, float]] = {}
     seconds = []
-    for identifier, vector in zip(judged.queries, vectors, strict=True):
+    for (identifier, text), vector in zip(judged.queries.items(), vectors, strict=True):
         started = time.perf_counter()
-        scores, rows = index.rank(vector[None], plan)
+        if hybrid is None:
+            scores, rows = index.rank(vector[None], plan)
+        else:
+            scores, rows = rank_hybrid(index.view, [text], vector[None], plan, hybrid, None, StageClock(), 1)
         seconds.append(time.perf_counter() - started)
         run[identifier] = {
-            ids[row]: score for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True) if row >= 0
+            ids[row]: score
+            for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True)
+            # With words alone, what has none of them comes last with 0 and was not found.
+            if row >= 0 and (hybrid is None or score > 0)
         }
     evaluator = pytrec_eval.RelevanceEvaluator(
         judged.judgements, {"ndcg_cut.10", "map_cut.10", "recall.10,100", "recip_rank"}
@@ -147,7 +174,7 @@ def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: 
     measured = evaluator.evaluate(run).values()
     metrics = {name: math.fsum(one[key] for one in measured) / len(measured) for name, key in _MEASURES.items()}
     return Score(
-        search="single" if plan.single else "shortlist",
+        search=_name(plan, hybrid),
         structure=plan.structure,
         dims=plan.dims,
         candidates=None if plan.single else plan.candidates,
@@ -156,3 +183,9 @@ def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: 
         seconds_per_query=float(np.median(seconds)),
         multiply_adds=index.work(vectors, plan),
     )
+
+
+def _name(plan: Plan, hybrid: HybridOptions | None) -> str:
+    if hybrid is None:
+        return "single" if plan.single else "shortlist"
+    return hybrid.fusion if hybrid.weight else "lexical"

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from indexer.errors import BundleError
+from indexer.errors import BundleError, BundleStorageError
 from indexer.journal_file import FILE_NAME, FOLDER, Latest, as_bundle_error, connect, create
 
 PAGE = 4096
@@ -166,17 +166,20 @@ class Journal:
 
         Raises:
             BundleBusyError: other processes have been writing for a minute.
+            BundleStorageError: the disk is full, read-only or failing.
             BundleError: the journal cannot be written.
         """
         with self._lock:
-            create(self._path)
+            with _as_storage_error(self._path):
+                create(self._path)
             with self._transaction() as connection:
                 before = self.last
                 yield Writing(connection)
                 number = self.last
             # The number of an own operation: no other writer gives it, so that a late one cannot hide a later.
             if number > before:
-                self._latest.value = number
+                with _as_storage_error(self._path):
+                    self._latest.value = number
 
     def prune(self, until: int, generations: Iterable[str]) -> None:
         """Forget the operations to ``until``, and the starts of all but some generations."""
@@ -236,3 +239,11 @@ class Journal:
             with as_bundle_error(self._path):
                 self._connection = connect(self._path)
         return self._connection
+
+
+@contextlib.contextmanager
+def _as_storage_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleStorageError(f"cannot write {path}: {error}") from error

@@ -12,13 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleFormatError
+from indexer.errors import (
+    BundleBusyError,
+    BundleCorruptError,
+    BundleError,
+    BundleFormatError,
+    BundleStorageError,
+)
 from indexer.files import fsync
 
 FOLDER = "journal"
 FILE_NAME = "journal.sqlite"
 FORMAT_VERSION: Final = 1
 _WAIT_SECONDS = 60.0
+_STORAGE = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+"""What the disk is to blame for, by the beginnings of SQLite's names."""
 _LATEST_BYTES = 8
 _NOTHING = memoryview(bytes(_LATEST_BYTES)).cast("Q")
 
@@ -84,6 +92,8 @@ def as_bundle_error(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise BundleBusyError(f"others have been writing to {path} for {_WAIT_SECONDS:.0f} seconds") from error
+        if error.sqlite_errorname.startswith(_STORAGE):
+            raise BundleStorageError(f"cannot read or write {path}: {error}") from error
         raise BundleError(f"cannot read or write {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:

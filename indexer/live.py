@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from indexer.filtered import FilterCache, Selection
 from indexer.filters import Filter
 from indexer.journal import Journal
 from indexer.kernels import Rows
+from indexer.lexical import LiveLexical
 from indexer.manifest import ModelFacts
 from indexer.merging import merged, without
 from indexer.opened import OpenedGeneration
@@ -24,7 +24,7 @@ from indexer.plan import SCAN, Plan
 from indexer.recorded_model import RecordedModel
 from indexer.results import StageClock
 from indexer.rowset import RowSet
-from models.nesting import Vectors
+from models.nesting import Vectors, truncate
 
 _MOST_HIDDEN = 0.25
 """Share of hidden rows up to which they are found with the others and dropped. Measured, that takes no longer than a
@@ -39,8 +39,10 @@ class View:
     Rows 0 to N-1 are the generation's, those from N on were added; the numbers of added rows are the view's own.
     """
 
-    def __init__(self, opened: OpenedGeneration, delta: DeltaView, filters: FilterCache) -> None:
-        self.opened, self.delta = opened, delta
+    def __init__(
+        self, opened: OpenedGeneration, delta: DeltaView, filters: FilterCache, lexical: LiveLexical | None
+    ) -> None:
+        self.opened, self.delta, self.lexical = opened, delta, lexical
         self._filters = filters
 
     def __len__(self) -> int:
@@ -80,15 +82,40 @@ class View:
         """Find the rows that match a filter."""
         started = time.perf_counter()
         selection = self._filters.select(condition, self.delta)
-        found = self._in_base(selection) + len(selection.added)
-        clock.add("filter", started, candidates_in=len(self), candidates_out=found)
+        clock.add("filter", started, candidates_in=len(self), candidates_out=self.count(selection))
         return selection
+
+    def count(self, selection: Selection) -> int:
+        """Return how many documents a selection holds."""
+        return self._in_base(selection) + len(selection.added)
+
+    def cosines(self, query: Vectors, rows: Rows, dims: int) -> Vectors:
+        """Score rows against one query.
+
+        Args:
+            query: shape (D,).
+            rows: ascending, shape (n,).
+            dims: size they are compared at.
+        """
+        prefix, first = truncate(query[None], dims), self.delta.first
+        added = np.searchsorted(rows, first)
+        return np.concatenate(
+            [
+                self.opened.vectors.scores(prefix, rows[None, :added], dims)[0],
+                self.delta.vectors.scores(prefix, rows[None, added:] - first, dims)[0],
+            ]
+        )
 
     def fetch(self, rows: Sequence[int]) -> list[StoredDocument]:
         """Return the documents of rows, in that order."""
         first = self.delta.first
         base = iter(self.opened.documents.fetch([row for row in rows if row < first]))
         return [next(base) if row < first else self.delta.fetch(row) for row in rows]
+
+    def from_base(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return those of the documents with these ids that are the generation's and not gone."""
+        rows = [row for row in self.opened.documents.row_of(ids).values() if not self.delta.hidden[row]]
+        return {document.id: document for document in self.opened.documents.fetch(rows)}
 
     def ids(self) -> list[str]:
         """Return the ids of all rows; those that are gone among them, so that row numbers fit."""
@@ -158,14 +185,18 @@ class LiveGeneration:
         self._journal = journal
         self._sequence = self._shown = journal.start_of(self.name)
         self._delta = Delta(self.opened.documents, self.opened.vectors, self.model.facts.content_hash)
-        self._filters = FilterCache(self.opened.documents, self.opened.manifest.rows)
-        self.view = View(self.opened, self._delta.view(), self._filters)
+        self._forget()
+        self.view = self._view()
         self.seen = 0
         try:
             self.catch_up()
         except BaseException:
             self.opened.close()
             raise
+
+    def added(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return those of the documents with these ids that updates have added; one thread at a time may ask."""
+        return self._delta.fetch(ids)
 
     def catch_up(self) -> None:
         """Read the operations that have come, and let searches see them all at once.
@@ -178,16 +209,22 @@ class LiveGeneration:
             self._delta.apply(page)
             self._sequence = page[-1].sequence
             if self._delta.tidy():
-                self._filters = FilterCache(self.opened.documents, self.opened.manifest.rows)
+                self._forget()
         if self._sequence > self._shown:
-            self.view = View(self.opened, self._delta.view(), self._filters)
+            self.view = self._view()
             self._shown = self._sequence
         self.seen = seen
+
+    def _view(self) -> View:
+        return View(self.opened, self._delta.view(), self._filters, self._lexical)
+
+    def _forget(self) -> None:
+        """Begin anew with what was taken down of added rows, by their numbers."""
+        self._filters = FilterCache(self.opened.documents, self.opened.manifest.rows)
+        self._lexical = None if self.opened.lexical is None else LiveLexical(self.opened.lexical)
 
 
 def _widened(plan: Plan, rows: int, hidden: int) -> Plan:
     """Look for more than is wanted, so that k are left when hidden rows are dropped."""
     k = min(rows, plan.k + min(hidden, plan.k + _SPARE))
-    candidates = min(rows, max(k, math.ceil(plan.candidates * rows / (rows - hidden))))
-    stages = tuple(stage._replace(keep=max(k, stage.keep)) for stage in plan.stages[:-1])
-    return replace(plan, k=k, candidates=candidates, stages=(*stages, plan.stages[-1]._replace(keep=k)))
+    return plan.widened(k, min(rows, math.ceil(plan.candidates * rows / (rows - hidden))))

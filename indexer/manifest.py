@@ -75,6 +75,25 @@ class CorpusFacts(_Part):
     text_fields: tuple[str, ...] = ("title", "text")
 
 
+class LexicalFacts(_Part):
+    """The lexical index.
+
+    Attributes:
+        fields: payload fields whose words are in it, named as in filters.
+        language: of the stemmer; words are as they were written where None.
+        words: how many different ones there are.
+        mean_length: words a document.
+        k1, b: BM25's constants.
+    """
+
+    fields: tuple[str, ...]
+    language: str | None
+    words: int
+    mean_length: float
+    k1: float
+    b: float
+
+
 class CalibratedPlan(_Part):
     """A way to search, measured.
 
@@ -182,6 +201,7 @@ class Manifest(_Part):
     files: dict[str, FileFacts]
     target: TargetFacts | None = None
     calibration: CalibrationFacts | None = None
+    lexical: LexicalFacts | None = None
 
     @property
     def plans(self) -> tuple[CalibratedPlan, ...]:
@@ -245,9 +265,11 @@ def library_versions() -> dict[str, str]:
     found = {}
     for package in (
         "adaptive-retrieval",
+        "bm25s",
         "faiss-cpu",
         "faiss-gpu-cuvs",
         "numpy",
+        "PyStemmer",
         "tokenizers",
         "sentence-transformers",
     ):

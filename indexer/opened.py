@@ -11,6 +11,7 @@ from indexer.distinct import DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
 from indexer.documents import Documents
 from indexer.errors import BundleCorruptError
+from indexer.lexical import LexicalIndex
 from indexer.manifest import Manifest
 from indexer.ranking import Ranker
 from indexer.shortlist import KINDS, require_available, shortlist_type
@@ -27,6 +28,7 @@ class OpenedGeneration:
     Attributes:
         path, manifest, shortlist, vectors, distinct, documents: its parts.
         ranker: finds rows.
+        lexical: finds rows by words; None where the generation was made without it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,6 +50,8 @@ class OpenedGeneration:
         norms = PrefixNorms.open(path / PREFIX_NORMS, self.manifest.rows, self.manifest.shortlist.dims)
         self.ranker = Ranker(self.vectors, self.shortlist, self.distinct, norms)
         self.documents = Documents(path / DOCUMENTS)
+        facts = self.manifest.lexical
+        self.lexical = None if facts is None else LexicalIndex(path, self.manifest.rows, facts)
         # Compiled code is loaded when first called: here, rather than in the time of the first search.
         StoredVectors(self.vectors.stored[:1]).nearest(truncate(np.zeros((1, 1)), 1), 1, 1)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from indexer.filters import Filter
+from indexer.fusion import HybridOptions
 from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
 
@@ -46,6 +47,8 @@ class SearchOptions:
         milliseconds: the time a query may take; the calibrated plan of the best recall within it is taken.
         filter: only documents that match are found.
         stop: which candidates the first rerank reads; all where None.
+        hybrid: search by the words of a text query too; everything above but ``k`` and ``filter`` is then about the
+            vectors' part.
     """
 
     k: int = 10
@@ -58,6 +61,7 @@ class SearchOptions:
     milliseconds: float | None = None
     filter: Filter | None = None
     stop: StopRule | None = None
+    hybrid: HybridOptions | None = None
 
     @property
     def by_hand(self) -> list[str]:
@@ -113,6 +117,12 @@ class Plan:
     def single(self) -> bool:
         """Whether this is one exact search, with nothing left for a rerank to add."""
         return self.structure == SCAN and self.dims == self.rerank_dims
+
+    def widened(self, k: int, candidates: int) -> Plan:
+        """Return the plan that finds ``k`` rows, of ``candidates`` at least."""
+        stages = tuple(stage._replace(keep=max(k, stage.keep)) for stage in self.stages[:-1])
+        last = self.stages[-1]._replace(keep=k)
+        return replace(self, k=k, candidates=max(k, candidates), stages=(*stages, last))
 
 
 def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, own_structure: str) -> Plan:

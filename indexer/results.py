@@ -17,7 +17,7 @@ class Stage:
     """One step of a search.
 
     Attributes:
-        name: ``encode``, ``filter``, ``shortlist``, ``rerank``, ``updates`` or ``documents``.
+        name: ``encode``, ``filter``, ``shortlist``, ``rerank``, ``updates``, ``lexical``, ``fuse`` or ``documents``.
         milliseconds: for all queries of the call together.
         dims: size looked at; None where it does not apply.
         candidates_in, candidates_out: rows a query before and after.
@@ -38,7 +38,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A result: the document and its score, the cosine at Dr."""
+    """A result: the document and its score, the cosine at Dr; in hybrid search the fused score."""
 
     id: str
     score: float
@@ -52,12 +52,14 @@ class SearchResult:
     Attributes:
         hits: one list a query, by falling score, equal scores in the order of the corpus.
         stages: what was done, in order.
-        plan: the options with every default filled in.
+        plan: the options with every default filled in; in hybrid search those of the vectors' part.
+        generation: name of the generation searched.
     """
 
     hits: list[list[Hit]]
     stages: list[Stage]
     plan: Plan
+    generation: str
 
 
 class StageClock:

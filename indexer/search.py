@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from indexer.calibration import choose_plan
 from indexer.corpus import Document
+from indexer.documents import StoredDocument
+from indexer.encoding import encode_images
 from indexer.errors import BundleError
 from indexer.filters import Filter
 from indexer.filters.fields import check_unicode
 from indexer.generations import Generations
+from indexer.hybrid import check_lexical, rank_hybrid
 from indexer.journal import Journal, PrunedError
 from indexer.kernels import Rows
 from indexer.live import LiveGeneration, View
@@ -27,11 +30,11 @@ from indexer.plan import SCAN, Plan, SearchOptions, make_plan
 from indexer.recorded_model import RecordedModel
 from indexer.results import Hit, SearchResult, StageClock
 from indexer.threads import cores
-from indexer.updates import Updates, Upserted
+from indexer.updates import Put, Updates, Upserted
 from indexer.watch import RecallWatch, WatchOptions
 from models.encoders import Encoder
 from models.errors import ImageError, InvalidOptionError
-from models.images import ImageEncoder, ImageSource, read_image
+from models.images import ImageEncoder, ImageSource
 from models.nesting import Vectors, truncate
 
 
@@ -52,7 +55,7 @@ class Index:
     ) -> None:
         self.root, self.threads = root, threads
         self._generations, self._journal = Generations(root), Journal(root)
-        self._lock = threading.Lock()
+        self._lock, self._reloading = threading.Lock(), threading.Lock()
         try:
             self._live = self._open(lambda facts: RecordedModel(root, facts, encoder, model, device))
         except BaseException:
@@ -148,48 +151,73 @@ class Index:
             try:
                 self._live.catch_up()
             except PrunedError:
-                self._swap()
+                self._replace(self._open(self._live.model.of))
 
     def reload(self) -> bool:
         """Go over to the generation that is published now; searches go on meanwhile, each with what it began with.
 
+        It is searched once before others search it, so that they find it warm.
+
         Returns:
             whether it is another than before, or was calibrated anew.
         """
-        with self._lock:
-            before = self._live
-            name = self._generations.require_published()
-            changed = name != before.name or Manifest.read(before.opened.path) != before.opened.manifest
-            if changed:
-                self._swap()
-            return changed
+        with self._reloading:
+            while True:
+                before, name = self._live, self._generations.require_published()
+                if name == before.name and Manifest.read(before.opened.path) == before.opened.manifest:
+                    return False
+                # Opened without the lock that searches need to see new updates: at millions of rows this takes seconds.
+                live = self._open(before.model.of)
+                self._warm_up(live.view)
+                with self._lock:
+                    if self._live is before and self._caught_up(live):
+                        self._replace(live)
+                        return True
+                live.opened.close()  # another took its place, or updates were folded into a later one, meanwhile
 
-    def search(self, queries: Sequence[str], options: SearchOptions | None = None) -> SearchResult:
+    def search(
+        self, queries: Sequence[str], options: SearchOptions | None = None, *, threads: int | None = None
+    ) -> SearchResult:
         """Search by text.
 
+        Args:
+            queries: texts.
+            options: how.
+            threads: what this call may use where there are several queries; :attr:`threads` where None.
+
         Raises:
-            InvalidOptionError: an option outside its bounds, or a text that is not valid Unicode.
+            InvalidOptionError: an option outside its bounds, a text that is not valid Unicode, or a hybrid search of an
+                index without words.
         """
         for query in queries:
             check_unicode(query, "the query", "query")  # JSON can carry a lone surrogate, which no tokenizer takes
-        return self._encode_and_search(lambda encoder: encoder.encode_queries(queries), options or SearchOptions())
+        return self._encode_and_search(
+            lambda encoder: encoder.encode_queries(queries), options or SearchOptions(), threads, queries
+        )
 
-    def search_images(self, images: Sequence[ImageSource], options: SearchOptions | None = None) -> SearchResult:
-        """Search by images: files, or bytes of what is in one.
+    def search_images(
+        self, images: Sequence[ImageSource], options: SearchOptions | None = None, *, threads: int | None = None
+    ) -> SearchResult:
+        """Search by images: files, or bytes of what is in one. Arguments as :meth:`search`.
 
         Raises:
             InvalidOptionError: an image that cannot be read, a model that encodes no images, or an option outside its
                 bounds.
         """
-        return self._encode_and_search(lambda encoder: _image_vectors(encoder, images), options or SearchOptions())
+        options = options or SearchOptions()
+        _require_text(options, "images")
+        return self._encode_and_search(lambda encoder: _image_vectors(encoder, images), options, threads)
 
-    def search_vectors(self, queries: npt.NDArray[Any], options: SearchOptions | None = None) -> SearchResult:
-        """Search by vectors of the model: shape (n, D), any scale.
+    def search_vectors(
+        self, queries: npt.NDArray[Any], options: SearchOptions | None = None, *, threads: int | None = None
+    ) -> SearchResult:
+        """Search by vectors of the model: shape (n, D), any scale. Other arguments as :meth:`search`.
 
         Raises:
             InvalidOptionError: wrong shape, NaN or infinity, or an option outside its bounds.
         """
         options, view = options or SearchOptions(), self.view
+        _require_text(options, "vectors")
         queries = np.asarray(queries, dtype=np.float32)
         dimension = view.opened.manifest.dimension
         if queries.ndim != 2 or queries.shape[1] != dimension:
@@ -198,7 +226,7 @@ class Index:
             )
         if not np.isfinite(queries).all():
             raise InvalidOptionError("vector", "a query vector holds NaN or infinity")
-        return self._search(view, queries, _plan(options, view), options.filter, StageClock())
+        return self._search(view, queries, _plan(options, view), options, StageClock(), threads)
 
     def plan(self, options: SearchOptions) -> Plan:
         """Check options and fill in the defaults.
@@ -238,6 +266,18 @@ class Index:
         taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]
         return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
 
+    def get(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return documents by id, as they are now; ids that are not there are left out."""
+        self._current()
+        with self._lock:
+            added, view = self._live.added(ids), self._live.view
+        rest = [one for one in dict.fromkeys(ids) if one not in added]
+        return {**added, **view.from_base(rest)} if rest else added
+
+    def put(self, documents: Sequence[Document]) -> list[Put]:
+        """Add or replace those documents that can be taken, and tell of each; see :meth:`Updates.put`."""
+        return self._writer.put(documents)
+
     def upsert(self, documents: Sequence[Document], vectors: npt.NDArray[Any] | None = None) -> Upserted:
         """Add documents, or replace those that have their ids; see :meth:`Updates.upsert`."""
         return self._writer.upsert(documents, vectors)
@@ -258,28 +298,48 @@ class Index:
             self.refresh()
         return self._live
 
-    def _encode_and_search(self, encode: Callable[[Encoder], Vectors], options: SearchOptions) -> SearchResult:
+    def _encode_and_search(
+        self,
+        encode: Callable[[Encoder], Vectors],
+        options: SearchOptions,
+        threads: int | None,
+        texts: Sequence[str] = (),
+    ) -> SearchResult:
         live = self._current()
         view = live.view
         plan = _plan(options, view)
+        if options.hybrid is not None:
+            check_lexical(view)  # before the model is loaded
         encoder = live.model.encoder  # loaded, the first time, before the clock runs
         clock = StageClock()
         vectors = clock.run("encode", lambda: encode(encoder), dims=encoder.dimension)
-        return self._search(view, vectors, plan, options.filter, clock)
+        return self._search(view, vectors, plan, options, clock, threads, texts)
 
     def _search(
-        self, view: View, queries: Vectors, plan: Plan, condition: Filter | None, clock: StageClock
+        self,
+        view: View,
+        queries: Vectors,
+        plan: Plan,
+        options: SearchOptions,
+        clock: StageClock,
+        threads: int | None,
+        texts: Sequence[str] = (),
     ) -> SearchResult:
-        selection = None if condition is None else view.select(condition, clock)
-        scores, rows = view.rank(queries, plan, selection, clock, self.threads)
-        self.watch.offer(queries, plan, scores, rows, selection, view)
+        selection = None if options.filter is None else view.select(options.filter, clock)
+        threads = threads or self.threads
+        if options.hybrid is None:
+            scores, rows = view.rank(queries, plan, selection, clock, threads)
+            self.watch.offer(queries, plan, scores, rows, selection, view)
+        else:
+            # Not offered to the watch: what words bring in is no error of the plan.
+            scores, rows = rank_hybrid(view, texts, queries, plan, options.hybrid, selection, clock, threads)
         documents = clock.run("documents", lambda: view.fetch(rows[rows >= 0].tolist()))
         found = iter(documents)
         hits = [
             [Hit(document.id, score, document.payload) for score, document in zip(of_query, found, strict=False)]
             for of_query in (line[line > -np.inf].tolist() for line in scores)
         ]
-        return SearchResult(hits, clock.stages, plan)
+        return SearchResult(hits, clock.stages, plan, view.opened.path.name)
 
     def _open(self, model_of: Callable[[ModelFacts], RecordedModel]) -> LiveGeneration:
         while True:
@@ -291,8 +351,20 @@ class Index:
                 if self._generations.published() == name:
                     raise
 
-    def _swap(self) -> None:
-        before, self._live = self._live, self._open(self._live.model.of)
+    def _warm_up(self, view: View) -> None:
+        query = truncate(np.ones((1, view.opened.manifest.dimension), np.float32), view.opened.manifest.dimension)
+        _, rows = view.rank(query, _plan(SearchOptions(k=1), view), None, StageClock(), 1)
+        view.fetch(rows[rows >= 0].tolist())
+
+    def _caught_up(self, live: LiveGeneration) -> bool:
+        try:
+            live.catch_up()
+        except PrunedError:
+            return False
+        return True
+
+    def _replace(self, live: LiveGeneration) -> None:
+        before, self._live = self._live, live
         if self._updates is not None:
             self._updates.model = self._live.model
         # Closed when the last search that uses it has ended.
@@ -303,9 +375,16 @@ def _image_vectors(encoder: Encoder, images: Sequence[ImageSource]) -> Vectors:
     if not isinstance(encoder, ImageEncoder):
         raise InvalidOptionError("image", f"the index's model {encoder.name!r} encodes no images: search by text")
     try:
-        return encoder.encode_images([read_image(image) for image in images])
+        return encode_images(encoder, images)
     except ImageError as error:
         raise InvalidOptionError("image", str(error)) from error
+
+
+def _require_text(options: SearchOptions, given: str) -> None:
+    if options.hybrid is not None:
+        raise InvalidOptionError(
+            "hybrid", f"hybrid search with {given}: its words come from the query, so search by text, or leave it out"
+        )
 
 
 def _plan(options: SearchOptions, view: View) -> Plan:

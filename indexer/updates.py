@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,20 @@ class Upserted(NamedTuple):
 
     added: int
     replaced: int
+
+
+class Put(NamedTuple):
+    """What became of one document.
+
+    Attributes:
+        id: the document's.
+        result: whether its id was not there, or was, or the document cannot be taken.
+        reason: why it cannot; empty where it can.
+    """
+
+    id: str
+    result: Literal["added", "replaced", "rejected"]
+    reason: str = ""
 
 
 class Updates:
@@ -98,7 +112,7 @@ class Updates:
             unit = _encoded(model.encoder, documents)
         else:
             unit = truncate(_finite(_shaped(vectors, len(documents), model.facts), documents), vectors.shape[1])
-        return self._write(documents, payloads, unit, model)
+        return _counted(documents, self._write(documents, payloads, unit, model))
 
     def upsert_encoded(self, documents: Sequence[Document], vectors: Vectors) -> Upserted:
         """Do as :meth:`upsert` with vectors just as :attr:`model` encodes the documents, which a build would store."""
@@ -106,7 +120,49 @@ class Updates:
         if not documents:
             return Upserted(0, 0)
         unit = _finite(_shaped(vectors, len(documents), self.model.facts), documents)
-        return self._write(documents, payloads, unit, self.model)
+        return _counted(documents, self._write(documents, payloads, unit, self.model))
+
+    def put(self, documents: Sequence[Document]) -> list[Put]:
+        """Add or replace those documents that can be taken, one after the other but acknowledged together.
+
+        Of several with one id the last stays, and the others are told of as if each had been written.
+
+        Returns:
+            what became of each. When this returns they are on disk, and every search that begins later finds them.
+
+        Raises:
+            InvalidOptionError: the model encodes no texts.
+            ModelError: the model is not where it was.
+            BundleError: the journal cannot be written, or a generation by another model was published since.
+        """
+        model = self.model
+        payloads, problems = [""] * len(documents), [""] * len(documents)
+        for place, document in enumerate(documents):
+            try:
+                payloads[place] = checked_payload(document)
+                _check_source(document)
+            except ValueError as error:
+                problems[place] = str(error)
+        good = [place for place, problem in enumerate(problems) if not problem]
+        there: set[str] = set()
+        if good:
+            vectors, refused = encode_documents(model.encoder, [documents[place] for place in good])
+            for place, problem in zip(good, refused, strict=True):
+                problems[place] = problem
+            last = {documents[place].id: number for number, place in enumerate(good) if not problems[place]}
+            numbers = sorted(last.values())
+            kept = [good[number] for number in numbers]
+            there = self._write(
+                [documents[place] for place in kept], [payloads[place] for place in kept], vectors[numbers], model
+            )
+        results = []
+        for document, problem in zip(documents, problems, strict=True):
+            if problem:
+                results.append(Put(document.id, "rejected", problem))
+                continue
+            results.append(Put(document.id, "replaced" if document.id in there else "added"))
+            there.add(document.id)
+        return results
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete documents; ids that are not there are passed over.
@@ -130,15 +186,16 @@ class Updates:
 
     def _write(
         self, documents: Sequence[Document], payloads: Sequence[str], unit: Vectors, model: RecordedModel
-    ) -> Upserted:
+    ) -> set[str]:
+        """Write documents of different ids; return the ids that were there."""
         ids = [document.id for document in documents]
         with self._journal.writing() as writing:
             target = self._published(model.facts)
             stored = encode(unit, np.dtype(target.storage))
-            replaced = len(self._there(writing, ids, target))
+            replaced = set(self._there(writing, ids, target))
             rows = zip(ids, payloads, (row.tobytes() for row in stored), strict=True)
             writing.upsert(rows, model.facts.content_hash)
-        return Upserted(len(ids) - replaced, replaced)
+        return replaced
 
     def _there(self, writing: Writing, ids: Sequence[str], target: _Target) -> list[str]:
         """Return those of ``ids`` that a document has now."""
@@ -241,12 +298,21 @@ def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
             payloads.append(checked_payload(document))
             if document.id in seen:
                 raise ValueError("the id comes twice; give one document for each id")
-            if needs_text and document.image is None and not document.text.strip():
-                raise ValueError("it has no text; give text or its vector")
+            if needs_text:
+                _check_source(document)
         except ValueError as error:
             raise InvalidOptionError("documents", f"document {number} with id {document.id!r:.80}: {error}") from None
         seen.add(document.id)
     return payloads
+
+
+def _check_source(document: Document) -> None:
+    if document.image is None and document.vector is None and not document.text.strip():
+        raise ValueError("it has no text; give text or its vector")
+
+
+def _counted(documents: Sequence[Document], replaced: set[str]) -> Upserted:
+    return Upserted(len(documents) - len(replaced), len(replaced))
 
 
 def _shaped(vectors: npt.NDArray[Any], count: int, facts: ModelFacts) -> Vectors:

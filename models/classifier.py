@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,25 @@ class Classifier:
                 f"{list(encoder.nesting.sizes)}"
             )
         return cls(encoder, labels, kind, heads, cascade, curve)
+
+
+def load_classifier(place: str | None, encoder: Encoder, *, device: str = "auto") -> Classifier | None:
+    """Load the classifier of a directory; where none is named, that in the directory of an encoder, if it holds one.
+
+    Args:
+        place: the directory.
+        encoder: serves as the classifier's own too where it is the same, so that a model is in memory once.
+        device: where another one runs.
+
+    Raises:
+        ModelError: the directory holds no classifier, or files that do not fit together.
+    """
+    if place is None and not (Path(encoder.name) / CLASSIFIER_NAME).is_file():
+        return None
+    classifier = Classifier.load(place or encoder.name, device=device)
+    return (
+        replace(classifier, encoder=encoder) if classifier.encoder.content_hash == encoder.content_hash else classifier
+    )
 
 
 def answer(logits: Vectors) -> tuple[npt.NDArray[np.int64], Vectors]:

@@ -106,6 +106,16 @@ def parse_json_object(line: str) -> dict[str, Any]:
     return value
 
 
+def parse_json_line(line: bytes, number: int) -> Row | BrokenRow:
+    """Parse one line of JSON Lines that is not blank; the first, of number 1, may begin with a byte order mark."""
+    try:
+        return Row(number, parse_json_object(line.decode("utf-8-sig" if number == 1 else "utf-8")))
+    except UnicodeDecodeError as error:
+        return BrokenRow(number, f"not UTF-8: {error.reason} at byte {error.start}")
+    except ValueError as error:
+        return BrokenRow(number, f"bad JSON: {error}")
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -124,15 +134,8 @@ def _json_lines(path: Path, skip: int) -> Iterator[Row | BrokenRow]:
             if not line.strip():
                 continue
             seen += 1
-            if seen <= skip:
-                continue
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield Row(number, parse_json_object(text))
-            except UnicodeDecodeError as error:
-                yield BrokenRow(number, f"not UTF-8: {error.reason} at byte {error.start}")
-            except ValueError as error:
-                yield BrokenRow(number, f"bad JSON: {error}")
+            if seen > skip:
+                yield parse_json_line(line, number)
 
 
 def _delimited(path: Path, delimiter: str, skip: int) -> Iterator[Row | BrokenRow]:

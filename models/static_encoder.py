@@ -105,6 +105,11 @@ class StaticEncoder:
         return cls(name, checked_nesting(name, table.shape[1], nesting), prompts, table, tokenizer)
 
     @property
+    def special_tokens(self) -> bool:
+        """A table has no use for them."""
+        return False
+
+    @property
     def dimension(self) -> int:
         """The full size D."""
         return int(self.table.shape[1])

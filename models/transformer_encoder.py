@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 # Set before the hub client is imported: this project reports nothing to anyone.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -86,11 +85,24 @@ class SentenceTransformerEncoder:
             digest.update(key.encode() + str(tensor.dtype).encode())
             # Viewed as bytes because NumPy has no bfloat16.
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        tokenizer = self.model.tokenizer
-        rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        for text in (_rules(rust), self.prompts.query, self.prompts.document):
+        rules = self._rules()
+        for text in (str(rules.to_str()) if rules else "", self.prompts.query, self.prompts.document):
             digest.update(b"\0" + text.encode())
         return digest.hexdigest()
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """A copy of the model's, so that counting tokens leaves alone what another thread encodes with."""
+        rules = self._rules()
+        longest = getattr(self.model, "max_seq_length", None)
+        if rules and isinstance(longest, int):
+            rules.enable_truncation(longest)
+        return rules
+
+    @property
+    def special_tokens(self) -> bool:
+        """Transformers were trained with them."""
+        return True
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode documents; see :class:`models.encoders.Encoder`."""
@@ -104,12 +116,13 @@ class SentenceTransformerEncoder:
         vectors = self.model.encode(list(texts), prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
         return truncate(vectors.reshape(len(texts), self.dimension), self.dimension)
 
-
-def _rules(tokenizer: Any) -> str:
-    """Return a tokenizer's own rules, without the padding and cutting that every call sets anew and leaves set."""
-    if not isinstance(tokenizer, Tokenizer):
-        return ""
-    copy = Tokenizer.from_str(tokenizer.to_str())
-    copy.no_padding()
-    copy.no_truncation()
-    return str(copy.to_str())
+    def _rules(self) -> Tokenizer | None:
+        """Copy the tokenizer, without the padding and cutting that every call sets anew and leaves set."""
+        tokenizer = self.model.tokenizer
+        rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        if not isinstance(rust, Tokenizer):
+            return None
+        copy = Tokenizer.from_str(rust.to_str())
+        copy.no_padding()
+        copy.no_truncation()
+        return copy

@@ -8,14 +8,17 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_swagger import patch_fastapi
 
-from service import errors
+from service import auth, errors
 from service.engine import Engine
+from service.frame import Frame
+from service.key_ring import KeyRing
 from service.limits import BodyLimit
-from service.routes import health, page, search
+from service.routes import classify, documents, embeddings, generations, health, page, search
 from service.settings import Settings
+from service.traces import Traces
 
 
 def create_app(settings: Settings | None = None, on_failure: Callable[[], None] = lambda: None) -> FastAPI:
@@ -24,6 +27,10 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     Args:
         settings: read from the environment where None.
         on_failure: called when the index cannot be opened; the reason is ``app.state.engine.failure``.
+
+    Raises:
+        InvalidOptionError: no API key is given, or one that is easy to guess.
+        DataError: a file of keys cannot be used.
     """
     engine = Engine(settings or Settings())
 
@@ -51,10 +58,22 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     )
     app.state.engine = engine
     errors.install(app)
+    # The first is the innermost.
     app.add_middleware(BodyLimit, limit=engine.settings.max_body_bytes)
-    for router in (search.router, health.router, page.router):
-        app.include_router(router)
-    app.mount("/static", StaticFiles(directory=page.WEB), name="static")
+    if engine.settings.auth == "keys":
+        app.add_middleware(auth.Auth, ring=KeyRing.of(engine.settings))
+        auth.describe(app)
+    if engine.settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **auth.cors(engine.settings.cors_origins))
+    if engine.settings.traces:
+        engine.traces = Traces(app)
+    app.add_middleware(Frame, settings=engine.settings, metrics=engine.metrics)
+    for routes in (search, embeddings, classify, documents, generations, health, page):
+        app.include_router(routes.router)
+    app.mount("/static", page.PageFiles(directory=page.WEB), name="static")
     # The framework's own page loads its scripts from a network of others; this one ships them.
-    patch_fastapi(app, redirect_from_root_to_docs=False)
+    # By default it would keep the API key typed into it in the browser.
+    patch_fastapi(
+        app, redirect_from_root_to_docs=False, swagger_ui_parameters={"tryItOutEnabled": True, "filter": True}
+    )
     return app

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from models.errors import AdaptiveRetrievalError
-from service.commands import adapt, classify, demo, distill, evaluate, index, search, serve, train, updates
+from service.commands import adapt, classify, demo, distill, evaluate, index, keys, search, serve, train, updates
 from service.commands.output import fail
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ updates.register(index.app)
 app.add_typer(index.app, name="index")
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)

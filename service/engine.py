@@ -1,36 +1,61 @@
-"""The opened index behind the routes: loaded in the background, searched on a few threads, never on the event loop."""
+"""The opened index behind the routes: loaded in the background, searched and changed on threads, never on the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
-from indexer import Index, SearchOptions
+from indexer import BundleError, Generations, Index, SearchOptions
+from indexer.threads import cores
 from indexer.watch import WatchOptions
+from models.classifier import Classifier, load_classifier
 from models.errors import AdaptiveRetrievalError
+from service.compaction import Compaction
+from service.dispatch import Dispatcher, Limits
 from service.errors import ServiceError
+from service.metrics import IndexGauges, Metrics
 from service.settings import Settings
+from service.traces import Traces
 
 logger = logging.getLogger("mrl.service")
 _T = TypeVar("_T")
 
 
 class Engine:
-    """Opens the index, and runs what takes time on an executor with a bounded queue."""
+    """Opens the index, follows what is published, and runs what takes time on threads with bounded queues.
+
+    Attributes:
+        settings: of the service.
+        metrics: of this application.
+        reads: runs searches and whatever else reads.
+        writes: runs what changes documents, one after another.
+        compaction: of the index, in the background.
+        failure: why the index could not be opened.
+        classifier: classifies texts; None where there is none.
+        draining: whether the service is about to stop, and should get no new clients.
+        traces: where spans are written; None where they are not.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        # An executor of our own: the framework's has forty threads, of which most would wait for each other.
-        self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="search")
-        self._pending = 0
+        self.settings, self.metrics = settings, Metrics()
+        limits = Limits(settings.max_pending, settings.max_wait_milliseconds / 1e3, settings.max_batch)
+        self.reads = Dispatcher("search", settings.threads, cores(), limits, self.metrics)
+        self.writes = Dispatcher("write", 1, cores(), limits)
+        self.compaction = Compaction(settings)
         self._index: Index | None = None
+        self.classifier: Classifier | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._compacted_at = 0
         self.failure: Exception | None = None
-        """Why the index could not be opened."""
+        self.draining = False
+        self.traces: Traces | None = None
+        self.metrics.watch_pending(lambda: self.reads.pending + self.writes.pending)
+        self.metrics.watch_index(self._gauges)
 
     @property
     def ready(self) -> bool:
@@ -51,55 +76,130 @@ class Engine:
 
     async def load(self) -> None:
         """Open the index and its encoder and search once on every thread, so that the first requests find all warm."""
-        loop, threads = asyncio.get_running_loop(), self.settings.threads
-        # The barrier keeps each thread until all have come, so that none warms up twice in another's place.
-        barrier = threading.Barrier(threads)
-
-        def warm_up(index: Index) -> None:
-            barrier.wait()
-            index.search(["warm up"], SearchOptions(k=1))
-
         try:
-            index = await loop.run_in_executor(self._executor, self._open)
-            await asyncio.gather(*(loop.run_in_executor(self._executor, warm_up, index) for _ in range(threads)))
+            index = await self.reads.run(self._open)
+            await self.reads.on_every_thread(partial(_search_once, index))
             self._index = index
+            self._following = asyncio.create_task(self._follow())
         except Exception as error:
             # Whatever it is, /readyz has to tell it: a service that is "being opened" for ever helps nobody.
             expected = isinstance(error, AdaptiveRetrievalError)
             logger.error("cannot open %s: %s", self.settings.index, error, exc_info=None if expected else error)
             self.failure = error
 
-    async def run(self, step: Callable[[], _T]) -> _T:
-        """Run a step on the executor.
+    async def run(self, step: Callable[[], _T], deadline: float | None = None) -> _T:
+        """Run a step that reads.
 
         Raises:
-            ServiceError: as many steps as allowed are running or waiting.
+            ServiceError: too many wait, or the deadline has passed.
         """
-        if self._pending >= self.settings.max_pending:
-            raise ServiceError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "overloaded",
-                f"{self._pending} requests are being answered or wait; try again",
-                retry_after=1,
-            )
-        self._pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, step)
-        # Counted down when the step ends, not when its client goes away: the thread is taken until then.
-        future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+        return await self.reads.run(step, deadline=deadline)
+
+    async def write(self, step: Callable[[], _T], deadline: float | None = None) -> _T:
+        """Run a step that changes documents.
+
+        Raises:
+            ServiceError: too many wait, or the deadline has passed; the change may have been made nevertheless.
+        """
+        return await self.writes.run(step, deadline=deadline)
+
+    async def reload(self) -> bool:
+        """Go over to the published generation, warm, while searches go on; return whether it is another.
+
+        Raises:
+            AdaptiveRetrievalError: it cannot be opened. The one that is served stays.
+        """
+        index = self.index
+        try:
+            changed = await asyncio.to_thread(index.reload)
+            if changed:
+                # Each search thread opens the documents now: later two more builds may have deleted the file.
+                await self.reads.on_every_thread(partial(_search_once, index))
+                self.metrics.reloaded("changed")
+                logger.info("serving generation %s of %s", index.generation, self.settings.index)
+        except Exception:
+            self.metrics.reloaded("failed")
+            raise
+        return changed
+
+    async def rollback(self, to: str | None) -> tuple[str, str]:
+        """Publish an earlier generation, or the one named, and serve it.
+
+        Returns:
+            The names of the generation that was and of the one that is now published.
+
+        Raises:
+            ServiceError: 409; there is none to go back to, or another process is changing the index.
+        """
+        generations = Generations(self.settings.index)
+
+        def publish() -> tuple[str, str]:
+            with generations.locked():
+                return generations.rollback(to)
+
+        _ = self.index
+        try:
+            names = await asyncio.to_thread(publish)
+        except BundleError as error:
+            raise ServiceError(HTTPStatus.CONFLICT, "cannot_roll_back", str(error)) from error
+        await self.reload()
+        return names
 
     async def close(self) -> None:
-        """Wait for running steps and close the index."""
-        await asyncio.to_thread(self._executor.shutdown, wait=True)
+        """Let what runs end, and close the index."""
+        if self._following is not None:
+            self._following.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._following
+        await self.compaction.close()
+        await self.reads.close()
+        await self.writes.close()
         if self._index is not None:
             self._index.close()
+
+    async def _follow(self) -> None:
+        """Take up what others publish, and have many updates folded in, until cancelled."""
+        told = ""
+        while self.settings.follow_seconds:
+            await asyncio.sleep(self.settings.follow_seconds)
+            try:
+                await self.reload()
+                self._compact_if_due()
+                told = ""
+            except Exception as error:
+                # Said once, not every second; what is served goes on being served.
+                if str(error) != told:
+                    logger.error("cannot follow %s: %s", self.settings.index, error)
+                told = str(error)
+
+    def _compact_if_due(self) -> None:
+        updates, most = self.index.view.delta.changes, self.settings.compact_after
+        # After a failure, which is told and logged, not again until there are half as many again.
+        failed_at = self._compacted_at if self.compaction.facts.state == "failed" else 0
+        if most and not self.compaction.running and updates > max(most, 1.5 * failed_at):
+            self._compacted_at = updates
+            self.compaction.start()
 
     def _open(self) -> Index:
         settings = self.settings
         watch = WatchOptions(settings.watch_share, settings.watch_budget)
         index = Index.open(settings.index, model=settings.model, device=settings.device, watch=watch)
-        _ = index.encoder  # a model that has moved or changed is told now, not by the first request
+        # A model that has moved or changed is told now, not by the first request.
+        self.classifier = load_classifier(settings.classifier, index.encoder, device=settings.device)
         return index
 
-    def _done(self, _: object) -> None:
-        self._pending -= 1
+    def _gauges(self) -> IndexGauges | None:
+        if self._index is None:
+            return None
+        files = sum(facts.size for facts in self._index.manifest.files.values())
+        return IndexGauges(
+            self._index.generation,
+            len(self._index),
+            self._index.view.delta.changes,
+            files,
+            self._index.watch.facts(),
+        )
+
+
+def _search_once(index: Index) -> None:
+    index.search(["warm up"], SearchOptions(k=1))

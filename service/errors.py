@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from models.errors import InvalidOptionError
+from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError
+from models.errors import AdaptiveRetrievalError, InvalidOptionError, ModelError
 
 logger = logging.getLogger("mrl.service")
 
@@ -21,6 +24,23 @@ _CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
 
+_FAMILIES: Final[tuple[tuple[type[AdaptiveRetrievalError], tuple[HTTPStatus, str]], ...]] = (
+    (ModelMismatchError, (HTTPStatus.CONFLICT, "model_mismatch")),
+    (BundleBusyError, (HTTPStatus.SERVICE_UNAVAILABLE, "busy")),
+    (BundleStorageError, (HTTPStatus.INSUFFICIENT_STORAGE, "storage_failed")),
+    (BundleError, (HTTPStatus.SERVICE_UNAVAILABLE, "index_failed")),
+    (ModelError, (HTTPStatus.SERVICE_UNAVAILABLE, "model_failed")),
+)
+"""What an error is answered with: by the first of its kinds."""
+_UNEXPECTED: Final = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error")
+
+
+_CLIENT_CLOSED_REQUEST: Final = 499
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection while its request waited."""
+
 
 class ServiceError(Exception):
     """An error with the HTTP status it is answered with.
@@ -28,11 +48,15 @@ class ServiceError(Exception):
     Attributes:
         status, code, message: for the envelope.
         retry_after: seconds after which trying again makes sense.
+        param: the option that is to blame.
     """
 
-    def __init__(self, status: int, code: str, message: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, retry_after: float | None = None, param: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+        self.status, self.code, self.message = status, code, message
+        self.retry_after, self.param = retry_after, param
 
 
 def envelope(status: int, code: str, message: str, param: str | None = None, **headers: str) -> JSONResponse:
@@ -46,23 +70,44 @@ def envelope(status: int, code: str, message: str, param: str | None = None, **h
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception of the routes by the envelope."""
+    """Answer the exceptions of the routes by the envelope; :class:`service.frame.Frame` answers all others."""
     app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(InvalidOptionError, _invalid_option)
+    app.add_exception_handler(AdaptiveRetrievalError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    headers = {} if error.retry_after is None else {"Retry_After": str(error.retry_after)}
-    return envelope(error.status, error.code, error.message, **headers)
+    headers = {}
+    if error.retry_after is not None:
+        # The standard header knows whole seconds only; many clients understand the other one too.
+        headers = {
+            "Retry_After": str(math.ceil(error.retry_after)),
+            "retry_after_ms": str(math.ceil(error.retry_after * 1e3)),
+        }
+    return envelope(error.status, error.code, _told(error), error.param, **headers)
+
+
+async def _client_gone(request: Request, error: Exception) -> Response:
+    """Nobody reads this; the status is for the access log and the metrics, as proxies write it."""
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 async def _invalid_option(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidOptionError)
-    return envelope(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_option", str(error), error.param)
+    return envelope(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_option", _told(error), error.param)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    """Answer what is neither the client's fault nor a bug: the model, the index or the disk."""
+    status, code = next((answer for kind, answer in _FAMILIES if isinstance(error, kind)), _UNEXPECTED)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s: %s", request.method, request.url.path, error)
+    headers = {"Retry_After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return envelope(status, code, _told(error), **headers)
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -80,14 +125,24 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
     code = _CODES.get(HTTPStatus(error.status_code), "http_error")
     message = f"{request.method} {request.url.path}: {error.detail}"
-    return envelope(error.status_code, code, message, **dict(error.headers or {}))
+    return envelope(error.status_code, code, message, **headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return envelope(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the service failed; its log says why")
+def _methods(request: Request) -> list[str]:
+    """Return the methods of a path: by itself the framework names those of one of its routes."""
+    scopes = {method: {**request.scope, "method": method} for method in ("DELETE", "GET", "POST", "PUT")}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(one.matches(scope)[0] == Match.FULL for one in routes)]
+
+
+def _told(error: Exception) -> str:
+    """Return the message, and the notes that were added to it on its way."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _printable(text: str) -> str:

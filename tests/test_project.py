@@ -65,7 +65,7 @@ def test_the_python_example_runs_and_the_curl_examples_are_answered(readme_index
     shown = json.loads(next(code for language, code in BLOCKS if language == "json"))
     commands = re.findall(r"^curl (.*?[^\\])$", "\n".join(code for _, code in BLOCKS), re.MULTILINE | re.DOTALL)
     assert len(commands) == 5
-    with running(Settings(index=Path("my-index"), port=0, log_level="warning")) as url:
+    with running(Settings(index=Path("my-index"), port=0, auth="off", log_level="warning")) as url:
         for number, command in enumerate(commands):
             words = shlex.split(command.replace("\\\n", ""))
             address = next(word for word in words if word.startswith("localhost:8000")).replace("localhost:8000", url)

@@ -55,7 +55,7 @@ def demo(
     typer.echo(f"generation {built.generation} of {paths.index}: {built.rows:,} documents")
 
     step("Serving it, and asking over HTTP")
-    with running(Settings(index=paths.index, port=port, log_level="warning")) as url:
+    with running(Settings(index=paths.index, port=port, auth="off", log_level="warning")) as url:
         for query in run.QUERIES:
             answer, milliseconds = run.ask(url, query)
             typer.echo(f"\n{query}   ({milliseconds:.1f} ms)")
@@ -64,7 +64,7 @@ def demo(
                 typer.echo(f"  {hit['score']:.3f}  {hit['id']}: {summary}"[:118])
             for stage in answer["stages"]:
                 typer.echo(stage_line(stage))
-        typer.echo(f"\nDone in {time.monotonic() - began:.0f} s. Serve it again: mrl serve {paths.index}")
+        typer.echo(f"\nDone in {time.monotonic() - began:.0f} s. Serve it again: mrl serve {paths.index} --auth off")
         if sys.stdin.isatty() and sys.stdout.isatty():
             typer.echo(f"Search it at {url} until Ctrl-C.")
             _wait_for_interrupt()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from indexer import Generations, Index, evaluate_index, read_judged
+from indexer.evaluate import HYBRID
 from models.encoders import WORDLLAMA
 from models.errors import ModelError
 from models.model_files import RECORD_NAME
@@ -40,6 +41,7 @@ def evaluate(
     ] = None,
     candidates: Annotated[int, typer.Option(help="Length of the shortlist (K); at least 100 for an index.")] = 200,
     effort: Annotated[int | None, typer.Option(help="Index: how hard the structure looks (HNSW: efSearch).")] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Index: words alone and with the vectors too.")] = False,
     model: Annotated[str | None, typer.Option(help="Index: where its model is now, if it has moved.")] = None,
     text_field: Annotated[str, typer.Option(help="Labelled texts: field of the text.")] = "text",
     label_field: Annotated[str, typer.Option(help="Labelled texts: field of the label.")] = "label",
@@ -68,7 +70,7 @@ def evaluate(
     if _is_index(target, judged=bool(queries or qrels)):
         if not queries or not qrels or data:
             raise typer.BadParameter(f"{target} is an index: it is measured by --queries and --qrels")
-        _evaluate_index(Path(target), queries, qrels, dims, candidates, effort, model, device, json_output)
+        _evaluate_index(Path(target), queries, qrels, dims, candidates, effort, hybrid, model, device, json_output)
         return
     if not data or queries or qrels:
         raise typer.BadParameter(f"{target} names a model: it is measured by --data, labelled texts or pairs")
@@ -112,6 +114,7 @@ def _evaluate_index(
     dims: str | None,
     candidates: int,
     effort: int | None,
+    hybrid: bool,
     model: str | None,
     device: str,
     json_output: bool,
@@ -119,13 +122,14 @@ def _evaluate_index(
     judged = read_judged(queries, qrels)
     with Index.open(index, model=model, device=device) as opened:
         sizes = Nesting.parse(dims).sizes if dims else opened.manifest.model.sizes
-        scores = evaluate_index(opened, judged, sizes, candidates, effort)
+        scores = evaluate_index(opened, judged, sizes, candidates, effort, HYBRID if hybrid else ())
     if json_output:
         print_json([score.to_json() for score in scores])
         return
     rows = []
     for score in scores:
-        sizes_text = f"{score.dims}" if score.search == "single" else f"{score.dims} → {score.rerank_dims}"
+        single = score.candidates is None
+        sizes_text = f"{score.dims}" if single else f"{score.dims} → {score.rerank_dims}"
         rows.append(
             (
                 score.search,

@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from indexer import BuildOptions, Corpus, Fields, Generations, build_index
+from indexer import BuildOptions, Corpus, Fields, Generations, LexicalOptions, build_index
 from indexer.build import OnError
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.structure import AUTO
@@ -82,6 +82,16 @@ def build(
         list[str] | None,
         typer.Option(help="A payload field that filters find at once; repeatable. Others are found by a slow scan."),
     ] = None,
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Index the words of titles and texts too, for hybrid searches.")
+    ] = False,
+    lexical_field: Annotated[
+        list[str] | None,
+        typer.Option(help="A payload field whose words are indexed in place of title and text; repeatable."),
+    ] = None,
+    lexical_language: Annotated[
+        str | None, typer.Option(help="Language of the words, so that wing finds wings: english, german, …")
+    ] = None,
     sizes: Annotated[
         str | None, typer.Option(help="Sizes the model was trained for, where it does not say, such as 64,128,256.")
     ] = None,
@@ -115,6 +125,7 @@ def build(
         calibration=CalibrationOptions(seconds=calibration_seconds) if calibrate else None,
         vectors=cast(Storage, vectors),  # checked by BuildOptions itself
         filterable=tuple(filterable or ()),
+        lexical=_lexical(lexical, lexical_field or [], lexical_language),
         on_error=cast(OnError, on_error),
         batch_size=batch_size,
         keep=keep,
@@ -187,6 +198,12 @@ def _option_values(options: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--shortlist-option {option!r}: write name=value, such as links=16")
         values[name] = value
     return values
+
+
+def _lexical(asked: bool, fields: list[str], language: str | None) -> LexicalOptions | None:
+    if not asked and (fields or language):
+        raise typer.BadParameter("--lexical-field and --lexical-language are about the words of --lexical: give it too")
+    return LexicalOptions(tuple(fields), language) if asked else None
 
 
 def _target(recall: float | None, milliseconds: float | None, memory: str | None) -> Target | None:

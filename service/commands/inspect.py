@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from indexer import Generations
-from indexer.manifest import Manifest, TargetFacts
+from indexer.manifest import LexicalFacts, Manifest, TargetFacts
 from indexer.updates import update_facts
 from indexer.watch import watch_facts
 from models.errors import InvalidOptionError
@@ -58,6 +58,7 @@ def inspect(
         "dimensions": f"{manifest.dimension}, trained at {', '.join(map(str, manifest.model.sizes))}",
         "vectors": f"{manifest.vectors}, cosine",
         "shortlist": shortlist,
+        "lexical": _lexical_text(manifest.lexical),
         "calibrated": calibration_facts(manifest.calibration),
         "on disk": f"{human_bytes(size)}, {size / max(1, manifest.rows):.0f} bytes a document",
     }
@@ -77,6 +78,13 @@ def inspect(
     for problem in manifest.target.missed if manifest.target else ():
         note(f"warning: not reached: {problem}")
     print_plans(manifest.plans)
+
+
+def _lexical_text(facts: LexicalFacts | None) -> str:
+    if facts is None:
+        return "none; mrl index build --lexical makes one"
+    stems = "" if facts.language is None else f", {facts.language} stems"
+    return f"{facts.words} words of {', '.join(facts.fields)}{stems}"
 
 
 def _target_text(facts: TargetFacts) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from indexer import Hit, Index, SearchOptions
+from indexer import Hit, HybridOptions, Index, SearchOptions
 from indexer.filters import Filter, parse_filter
+from indexer.fusion import Fusion
 from indexer.plan import FunnelStage, Promise
 from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
@@ -51,6 +52,13 @@ def search(
         str | None,
         typer.Option("--filter", help='Only documents that match are found: JSON such as \'{"lang": "en"}\'.'),
     ] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Search by the words of the text too.")] = False,
+    fusion: Annotated[
+        str | None, typer.Option(help="How --hybrid joins the two: rrf, by ranks (default), or weighted, by scores.")
+    ] = None,
+    weight: Annotated[
+        float | None, typer.Option(help="Of the vectors in a hybrid search, 0 to 1; the words have the rest.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Where the index's model is now, if it has moved.")] = None,
     device: Annotated[str, typer.Option(help="Where the query is encoded: auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print results, plan and stages as JSON.")] = False,
@@ -69,6 +77,7 @@ def search(
         recall=recall,
         milliseconds=milliseconds,
         filter=None if filter_json is None else _filter(filter_json),
+        hybrid=_hybrid(hybrid, fusion, weight),
     )
     with Index.open(index, model=model, device=device) as opened:
         if image is not None:
@@ -142,6 +151,14 @@ def promise_line(promise: Promise) -> str:
     measured = f"recall {promise.recall:.3f}, at least {promise.recall_low:.3f}, {promise.milliseconds:.3f} ms a query"
     unmet = "" if promise.met else "; no calibrated plan is what was asked for, this one comes closest"
     return f"     calibrated: {measured}{unmet}"
+
+
+def _hybrid(asked: bool, fusion: str | None, weight: float | None) -> HybridOptions | None:
+    if not asked and (fusion or weight is not None):
+        raise typer.BadParameter("--fusion and --weight are about a search with --hybrid: give it too")
+    defaults = HybridOptions()
+    chosen = cast(Fusion, fusion or defaults.fusion)  # checked by HybridOptions itself
+    return HybridOptions(chosen, defaults.weight if weight is None else weight) if asked else None
 
 
 def _filter(text: str) -> Filter:

@@ -10,9 +10,13 @@ from indexer import Plan, SearchOptions, SearchResult, Stage
 from indexer.filters import parse_filter
 from indexer.plan import FunnelStage, Promise
 from indexer.stopping import StopRule
+from service.schemas.hybrid import HybridSwitch
+from service.schemas.include import Included
+from service.schemas.vectors import Vector
 
 MOST_STAGES: Final = 16
-Vector = Annotated[list[float], Field(min_length=1)]
+MOST_FIELDS: Final = 256
+SOURCES: Final = ("query", "queries", "vector", "vectors", "image", "images")
 
 
 class Rerank(BaseModel):
@@ -25,15 +29,30 @@ class Rerank(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """A search: exactly one of ``query``, ``queries``, ``vector`` and ``vectors``."""
+    """A search: exactly one of ``query``, ``queries``, ``vector``, ``vectors``, ``image`` and ``images``."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": "parse a date", "k": 5}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"query": "parse a date", "k": 5}],
+            "oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in SOURCES],
+        },
+    )
 
     query: str | None = Field(default=None, description="Text to search for.")
     queries: list[str] | None = Field(default=None, description="Several texts; `results` holds one list for each.")
     vector: Vector | None = Field(default=None, description="A query vector of the index's model, of any scale.")
     vectors: list[Vector] | None = Field(default=None, description="Several query vectors.")
+    image: str | None = Field(
+        default=None, description="An image to search for, where the model has images: base64 of a file."
+    )
+    images: list[str] | None = Field(default=None, description="Several images.")
     k: StrictInt = Field(default=10, ge=1, description="Results wanted.")
+    offset: StrictInt = Field(
+        default=0,
+        ge=0,
+        description="Results passed over: the answer is the end of that to a search for `offset` + `k`.",
+    )
     dims: StrictInt | None = Field(
         default=None,
         ge=1,
@@ -79,20 +98,41 @@ class SearchRequest(BaseModel):
         description="Only documents that match are found.",
         examples=[{"lang": {"$in": ["en", "fr"]}, "year": {"$gte": 1990}}],
     )
+    include: list[str] | None = Field(
+        default=None,
+        max_length=MOST_FIELDS,
+        description="Fields of the payload to answer with, dots leading into objects; all where absent, none for `[]`. "
+        "A field that a document does not have is left out.",
+        examples=[["title", "meta.source"]],
+    )
+    hybrid: HybridSwitch = Field(
+        default=None,
+        description="Search by the words of the text too, and fuse both lists of candidates: true, or an object. Only "
+        "with `query` or `queries`, and where the index was built with `--lexical`.",
+        examples=[True, {"fusion": "weighted", "weight": 0.5}],
+    )
     explain: bool = Field(default=False, description="Answer with the stages of the search.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        names = ("query", "queries", "vector", "vectors")
-        given = [name for name in names if getattr(self, name) is not None]
+        given = [name for name in SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(names)}; given: {', '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(SOURCES)}; given: {', '.join(given) or 'none'}")
         return self
 
     @property
     def batch(self) -> bool:
         """Whether several queries were sent, so that ``results`` is a list of lists."""
-        return self.queries is not None or self.vectors is not None
+        return self.queries is not None or self.vectors is not None or self.images is not None
+
+    @property
+    def included(self) -> Included | None:
+        """The fields to answer with; all where None.
+
+        Raises:
+            InvalidOptionError: a name is that of no field.
+        """
+        return None if self.include is None else Included.parse(self.include)
 
     @property
     def options(self) -> SearchOptions:
@@ -102,7 +142,7 @@ class SearchRequest(BaseModel):
             InvalidOptionError: the filter is not one.
         """
         return SearchOptions(
-            k=self.k,
+            k=self.k + self.offset,
             dims=self.dims,
             candidates=self.candidates,
             effort=self.effort,
@@ -112,6 +152,7 @@ class SearchRequest(BaseModel):
             recall=self.recall,
             milliseconds=self.milliseconds,
             filter=None if self.filter is None else parse_filter(self.filter),
+            hybrid=None if self.hybrid is None else self.hybrid.options,
         )
 
 
@@ -119,8 +160,8 @@ class HitOut(BaseModel):
     """A result."""
 
     id: str
-    score: float = Field(description="Cosine of query and document at `rerank_dims`.")
-    payload: dict[str, Any] = Field(description="The document's fields.")
+    score: float = Field(description="Cosine of query and document at `rerank_dims`; the fused score where `hybrid`.")
+    payload: dict[str, Any] = Field(description="The document's fields, those that were asked for.")
 
 
 class PromiseOut(BaseModel):
@@ -204,13 +245,24 @@ class SearchAnswer(BaseModel):
     results: list[HitOut] | list[list[HitOut]] = Field(description="Best first; a list for each of several queries.")
     plan: PlanOut
     stages: list[StageOut] | None = Field(default=None, description="Only where `explain` was asked for.")
+    generation: str = Field(description="The generation of the index that was searched.")
 
     @classmethod
     def of(cls, result: SearchResult, request: SearchRequest) -> Self:
         """Shape a result as the request asked."""
-        lists = [[HitOut(id=hit.id, score=hit.score, payload=hit.payload) for hit in hits] for hits in result.hits]
+        included = request.included
+        lists = [
+            [
+                HitOut(
+                    id=hit.id, score=hit.score, payload=hit.payload if included is None else included.of(hit.payload)
+                )
+                for hit in hits[request.offset :]
+            ]
+            for hits in result.hits
+        ]
         return cls(
             results=lists if request.batch else lists[0],
             plan=PlanOut.of(result.plan),
             stages=[StageOut.of(stage) for stage in result.stages] if request.explain else None,
+            generation=result.generation,
         )

@@ -1,162 +1,346 @@
-"use strict";
+// The search page: joins its controls, the HTTP interface and what is drawn.
 
-const element = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
-const TEXT_LENGTH = 320;
-let latest = 0;
+import { call, callPatiently, key } from "./api.js";
+import { drawLinks, exactBadge, foundBadge, judge, verdict } from "./compare.js";
+import { byId, draw, duration, make, several } from "./dom.js";
+import { showFacts } from "./facts.js";
+import { stopsFor } from "./front.js";
+import { showFront } from "./front_panel.js";
+import { describePlan, drawFunnel, fillTable, searchTime, structureName } from "./funnel.js";
+import { listen } from "./keyboard.js";
+import { resultList } from "./results.js";
+import { byHand, exactBody, fromHash, parseFilter, searchBody, toHash } from "./settings.js";
+import { busy, complain, disclose, say, sentence } from "./status.js";
 
-function make(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  Object.assign(node, properties);
-  node.append(...children);
-  return node;
-}
+const TYPING = 180; // milliseconds without a key after which a search is sent
+const REFRESH = 30_000; // milliseconds between looks at the index's facts
 
-function draw(tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
+let settings = fromHash(location.hash);
+let facts = null;
+let answer = null; // of the last search
+let running = null; // the AbortController of the search under way
+let typing = 0;
 
-async function call(path, body) {
-  const options = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The service does not answer.");
-  }
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(answer?.error?.message ?? `The service answered ${response.status}.`);
-  return answer;
-}
+// --- searching ---
 
-function say(text, isError = false) {
-  element("status").textContent = text;
-  element("status").classList.toggle("error", isError);
-}
-
-function marked(text, query) {
-  const words = [...new Set(query.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [])];
-  if (!words.length) return [text];
-  const pattern = new RegExp(`(?<![\\p{L}\\p{N}])(${words.join("|")})`, "giu");
-  return text.split(pattern).map((part, i) => (i % 2 ? make("mark", {}, part) : part));
-}
-
-function result(hit, query) {
-  const { title, text, ...others } = hit.payload;
-  const heading = typeof title === "string" && title ? title : hit.id;
-  const item = make("li", {}, make("h2", {}, make("span", {}, ...marked(heading, query)),
-    make("span", { className: "score", title: "cosine" }, hit.score.toFixed(4))));
-  if (typeof text === "string") {
-    const short = text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH)}…` : text;
-    item.append(make("p", {}, ...marked(short, query)));
-  }
-  const facts = make("dl");
-  if (heading !== hit.id) others.id = hit.id;
-  for (const [name, value] of Object.entries(others)) {
-    const shown = typeof value === "string" ? value : JSON.stringify(value);
-    if (value !== null && shown !== "{}") {
-      facts.append(make("div", {}, make("dt", {}, name), make("dd", {}, shown.slice(0, 120))));
-    }
-  }
-  if (facts.childNodes.length) item.append(facts);
-  return item;
-}
-
-// Each stage as a shape that narrows from the candidates that go in to those that come out (logarithmic),
-// and below them one bar that shows how the time was spent.
-function funnel(stages) {
-  const svg = element("funnel");
-  const width = 800, top = 18, height = 96, left = 8, step = (width - 2 * left) / stages.length;
-  svg.setAttribute("viewBox", `0 0 ${width} 208`);
-  const steps = stages.filter((stage) => stage.candidates_in !== null);
-  const most = Math.log10(1 + Math.max(1, ...steps.map((stage) => stage.candidates_in)));
-  const half = (count) => (height / 2) * Math.max(0.06, Math.log10(1 + count) / most);
-  const parts = [draw("title", { id: "funnel-title" }, stages.map((s) => `${s.name} ${s.milliseconds.toFixed(2)} ms`).join(", "))];
-  const total = stages.reduce((sum, stage) => sum + stage.milliseconds, 0) || 1;
-  const last = steps.at(-1);
-  let x = left, time = left;
-  for (const stage of stages) {
-    const middle = top + height / 2;
-    const [a, b] = stage.candidates_in === null
-      ? (stage.name === "encode" ? [half(0), half(0)] : [half(last?.candidates_out ?? 0), half(last?.candidates_out ?? 0)])
-      : [half(stage.candidates_in), half(stage.candidates_out)];
-    const right = x + step - 10, center = (x + right) / 2;
-    parts.push(draw("polygon", { class: "shape", points: `${x},${middle - a} ${right},${middle - b} ${right},${middle + b} ${x},${middle + a}` }));
-    if (stage.candidates_in !== null) {
-      parts.push(draw("text", { x: center, y: middle + 4.5 }, `${stage.candidates_in.toLocaleString("en")} → ${stage.candidates_out.toLocaleString("en")}`));
-    }
-    const how = [stage.structure, stage.dims && `${stage.dims} dimensions`].filter(Boolean).join(", ");
-    parts.push(draw("text", { x: center, y: 136, class: "name" }, stage.name));
-    parts.push(draw("text", { x: center, y: 153, class: "small" }, how));
-    parts.push(draw("text", { x: center, y: 170, class: "small" }, `${stage.milliseconds.toFixed(2)} ms`));
-    const share = ((width - 2 * left) * stage.milliseconds) / total;
-    parts.push(draw("rect", { class: "time", x: time, y: 184, width: Math.max(0, share - 1), height: 10 }));
-    time += share;
-    x += step;
-  }
-  svg.replaceChildren(...parts);
+function later() {
+  clearTimeout(typing);
+  typing = setTimeout(search, TYPING);
 }
 
 async function search() {
-  const query = element("query").value.trim();
-  if (!query) return;
-  const mine = ++latest;
-  const body = { query, explain: true };
-  for (const name of ["k", "dims", "candidates"]) {
-    const value = element(name).value;
-    if (value) body[name] = Number(value);
+  clearTimeout(typing);
+  running?.abort();
+  const mine = new AbortController();
+  running = mine;
+  history.replaceState(null, "", toHash(settings) || location.pathname);
+  complain(null);
+  if (!settings.query.trim()) {
+    clear();
+    return;
   }
-  say("Searching…");
-  const started = performance.now();
+  if (!filterIsValid()) {
+    disclose("filter", true);
+    busy(false);
+    say("The filter is not valid.");
+    return;
+  }
+  busy(true);
   try {
-    const answer = await call("/v1/search", body);
-    if (mine !== latest) return; // a later search has been sent meanwhile
-    const milliseconds = performance.now() - started;
-    element("results").replaceChildren(...answer.results.map((hit) => result(hit, query)));
-    funnel(answer.stages);
-    const { structure, dims, candidates, rerank_dims } = answer.plan;
-    element("plan").textContent = structure === "scan" && dims === rerank_dims
-      ? `One exact search over ${dims} dimensions.`
-      : `${structure === "scan" ? "A scan" : `The ${structure} structure`} over ${dims} dimensions proposed ${candidates.toLocaleString("en")} documents; ${rerank_dims} dimensions ranked them.`;
-    element("stages").hidden = false;
-    say(`${answer.results.length} results in ${milliseconds.toFixed(0)} ms, network included`);
-    history.replaceState(null, "", `#${encodeURIComponent(query)}`);
+    const found = await ask(searchBody(settings), mine.signal);
+    answer = found;
+    showAnswer(found);
+    if (settings.exact) {
+      facts ??= await call("/v1/index", null, mine.signal);
+      const exact = await ask(exactBody(settings, facts.dimension), mine.signal);
+      showComparison(found, exact);
+    }
   } catch (error) {
-    if (mine !== latest) return;
-    element("stages").hidden = true;
-    element("results").replaceChildren();
-    say(error.message, true);
+    if (!mine.signal.aborted) {
+      forgetAnswer(); // it belongs to another search
+      complain(error);
+    }
+  } finally {
+    if (running === mine) busy(false);
   }
 }
 
-async function describe() {
-  const facts = await call("/v1/index");
-  const own = facts.shortlist.dims;
-  element("facts").textContent = `${facts.documents.toLocaleString("en")} documents, ${facts.dimension} dimensions, generation ${Number(facts.generation)}`;
-  const sizes = [...new Set([...facts.sizes, own, facts.dimension])].sort((a, b) => a - b);
-  element("dims").replaceChildren(...sizes.map((size) => {
-    const how = size === own ? facts.shortlist.kind : size === facts.dimension ? "exact" : "scan";
-    return make("option", { value: size === own ? "" : size, textContent: `${size} dimensions (${how})`, selected: size === own });
-  }));
+/** Search; nothing that comes after the search was given up is handed on. */
+async function ask(body, signal) {
+  const started = performance.now();
+  const found = await callPatiently("/v1/search", body, signal, (seconds, why) => {
+    say(`${sentence(why)} Trying again in ${seconds} s.`, true);
+  });
+  signal.throwIfAborted();
+  return { ...found, roundTrip: performance.now() - started };
 }
 
-element("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  search();
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) {
-    event.preventDefault();
-    element("query").select();
-  }
-});
+// --- showing ---
 
-describe().catch((error) => say(error.message, true)).then(() => {
+function clear() {
+  forgetAnswer();
+  busy(false);
+  say("");
+  byId("welcome").hidden = false;
+}
+
+function forgetAnswer() {
+  answer = null;
+  byId("lists").replaceChildren();
+  byId("verdict").hidden = true;
+  showPlan();
+  redrawFront();
+}
+
+function listOf(hits, name, prefix, badge) {
+  if (!hits.length) {
+    return make("p", { className: "empty" }, settings.filter.trim() ? "No document matches the filter." : "The index holds no document to find.");
+  }
+  return resultList(hits, settings.query, { name, prefix, badge, onFilter: addToFilter });
+}
+
+function showAnswer(found) {
+  byId("welcome").hidden = true;
+  byId("key-form").hidden = true;
+  if (!settings.exact) byId("verdict").hidden = true; // else it gives way to the next one, without a jump between
+  const list = listOf(found.results, "Results", "hit");
+  if (settings.exact) {
+    sideBySide(found, list, make("p", { className: "empty" }, "Searching exactly…"), "…");
+  } else {
+    byId("lists").className = "";
+    byId("lists").replaceChildren(list);
+  }
+  const short = found.plan.promise && !found.plan.promise.met && settings.recall !== null ? " No calibrated plan promises that recall; this is the surest." : "";
+  say(`${several(found.results.length, "result")} in ${duration(found.roundTrip)}, network included.${short}`);
+  showPlan();
+  redrawFront();
+}
+
+function sideBySide(found, left, right, time) {
+  const column = (id, name, note, list) => make("div", { id, className: "column" }, make("h2", {}, name, make("small", {}, note)), list);
+  const links = draw("svg", { id: "links", "aria-hidden": "true" });
+  byId("lists").className = "compared";
+  byId("lists").replaceChildren(
+    column("found-list", "This plan", duration(searchTime(found.stages)), left), links,
+    column("exact-list", "Exact search", time, right),
+  );
+}
+
+function showComparison(found, exact) {
+  const judgement = judge(found.results, exact.results);
+  sideBySide(
+    found,
+    listOf(found.results, "Results of this plan", "hit", (hit) => foundBadge(judgement, hit)),
+    listOf(exact.results, "Results of the exact search", "exact-hit", (hit) => exactBadge(judgement, hit)),
+    duration(searchTime(exact.stages)),
+  );
+  byId("verdict").replaceChildren(verdict(found, exact, judgement));
+  byId("verdict").hidden = false;
+  drawLinks();
+}
+
+function showPlan() {
+  byId("stages").hidden = !answer;
+  if (!answer) {
+    byId("funnel").replaceChildren();
+    byId("funnel").setAttribute("height", "0");
+    byId("funnel").setAttribute("aria-label", "No search yet");
+    byId("funnel-figure").textContent = "";
+    byId("plan").textContent = "Each search draws here what it looked at: dimensions, candidates, time.";
+    return;
+  }
+  drawFunnel(answer.stages, facts?.dimension ?? Math.max(...answer.stages.map((stage) => stage.dims ?? 1)));
+  fillTable(byId("stages").querySelector("table"), answer.stages);
+  byId("funnel-figure").textContent = duration(answer.stages.reduce((sum, stage) => sum + stage.milliseconds, 0));
+  byId("plan").textContent = describePlan(answer.plan);
+}
+
+const redrawFront = () => showFront(facts, settings, answer?.plan, choose);
+
+function choose(i) {
+  const stops = stopsFor(facts?.calibration, settings.k);
+  if (byHand(settings) || !stops[i]) return;
+  settings.recall = stops[i].recall_low;
+  redrawFront();
+  later();
+}
+
+// --- controls ---
+
+function filterIsValid() {
+  const field = byId("filter");
   try {
-    element("query").value = decodeURIComponent(location.hash.slice(1));
-  } catch { /* not a query of ours */ }
+    const filter = parseFilter(settings.filter);
+    byId("filter-open").classList.toggle("active", filter !== null);
+    byId("filter-error").textContent = "";
+    field.setAttribute("aria-invalid", "false");
+    return true;
+  } catch (error) {
+    byId("filter-error").textContent = error.message;
+    field.setAttribute("aria-invalid", "true");
+    return false;
+  }
+}
+
+function addToFilter(name, value) {
+  let filter = {};
+  try {
+    filter = parseFilter(settings.filter) ?? {};
+  } catch { /* replaced */ }
+  settings.filter = JSON.stringify({ ...filter, [name]: value });
+  byId("filter").value = settings.filter;
+  disclose("filter", true);
   search();
-});
+}
+
+function fillControls() {
+  for (const name of ["query", "k", "filter"]) byId(name).value = settings[name];
+  byId("candidates").value = settings.candidates ?? "";
+  byId("dims").value = settings.dims ?? "";
+  for (const name of ["exact", "hybrid"]) byId(name).checked = settings[name];
+  disclose("filter", settings.filter !== "");
+  disclose("hand", byHand(settings));
+  byId("hand-open").classList.toggle("active", byHand(settings));
+  filterIsValid();
+}
+
+function listenToControls() {
+  byId("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    search();
+  });
+  byId("query").addEventListener("input", (event) => {
+    settings.query = event.target.value;
+    later();
+  });
+  byId("k").addEventListener("input", (event) => {
+    if (!event.target.validity.valid || !event.target.value) return;
+    settings.k = event.target.valueAsNumber;
+    redrawFront();
+    later();
+  });
+  byId("filter").addEventListener("input", (event) => {
+    settings.filter = event.target.value;
+    if (filterIsValid()) later();
+    else clearTimeout(typing);
+  });
+  for (const name of ["dims", "candidates"]) {
+    byId(name).addEventListener("input", (event) => {
+      if (!event.target.validity.valid) return;
+      settings[name] = event.target.value ? Number(event.target.value) : null;
+      if (byHand(settings)) settings.recall = null;
+      byId("hand-open").classList.toggle("active", byHand(settings));
+      redrawFront();
+      later();
+    });
+  }
+  for (const name of ["exact", "hybrid"]) {
+    byId(name).addEventListener("change", (event) => {
+      settings[name] = event.target.checked;
+      search();
+    });
+  }
+  for (const name of ["filter", "hand"]) {
+    byId(`${name}-open`).addEventListener("click", () => {
+      const open = byId(`${name}-field`).hidden;
+      disclose(name, open);
+      if (open) byId(`${name}-field`).querySelector("textarea, select").focus();
+    });
+  }
+  byId("recall").addEventListener("input", (event) => choose(event.target.valueAsNumber));
+  byId("automatic").addEventListener("click", () => {
+    Object.assign(settings, { recall: null, dims: null, candidates: null });
+    fillControls();
+    byId("recall").focus();
+    search();
+  });
+  byId("again").addEventListener("click", () => {
+    describe();
+    search();
+  });
+  byId("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    key.set(byId("key").value.trim());
+    byId("key").value = "";
+    byId("key-error").textContent = "";
+    byId("key-form").hidden = true;
+    describe();
+    search();
+  });
+  byId("key-forget").addEventListener("click", () => {
+    key.forget();
+    location.reload();
+  });
+  listen(() => {
+    settings.query = "";
+    byId("query").value = "";
+    search();
+  });
+  addEventListener("hashchange", () => {
+    settings = fromHash(location.hash);
+    fillControls();
+    search();
+  });
+  // Drawings are made for a width; panels have none while they are closed.
+  let drawn = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width === drawn) return;
+    drawn = contentRect.width;
+    requestAnimationFrame(() => {
+      if (answer) showPlan();
+      redrawFront();
+    });
+  }).observe(byId("funnel-panel"));
+  for (const name of ["front", "funnel"]) {
+    byId(`${name}-panel`).addEventListener("toggle", () => (name === "front" ? redrawFront() : showPlan()));
+  }
+  new ResizeObserver(drawLinks).observe(byId("lists"));
+  if (matchMedia("(max-width: 900px)").matches) for (const panel of document.querySelectorAll(".panel")) panel.open = false;
+}
+
+// --- the index ---
+
+/** Fetch and show what is served; says whether that went well. */
+async function describe() {
+  try {
+    facts = await callPatiently("/v1/index", null, undefined, (seconds, why) => say(`${sentence(why)} Trying again in ${seconds} s.`, true));
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+  byId("key-form").hidden = true;
+  byId("key-note").hidden = !key.get();
+  showFacts(facts);
+  byId("hybrid-field").hidden = !facts.lexical;
+  if (!facts.lexical) settings.hybrid = false;
+  const own = facts.shortlist.dims;
+  const sizes = [...new Set([...facts.sizes, own, facts.dimension])].sort((a, b) => a - b);
+  byId("dims").replaceChildren(make("option", { value: "" }, `${own} dimensions (${structureName(facts.shortlist.kind)})`), ...sizes
+    .filter((size) => size !== own)
+    .map((size) => make("option", { value: String(size) }, `${size} dimensions (${size === facts.dimension ? "exact" : "scan"})`)));
+  byId("dims").value = settings.dims ?? "";
+  byId("welcome").replaceChildren(
+    make("p", {}, `Search ${several(facts.documents, "document")} by meaning.`),
+    make("p", { className: "quiet" }, `Each is an embedding of ${facts.dimension} numbers whose every beginning is an embedding too. The first ${own} find candidates, all ${facts.dimension} rank them; what that took is drawn beside the results.`),
+  );
+  redrawFront();
+  if (answer) showPlan();
+  return true;
+}
+
+/** Look at the facts again: documents and live recall change while the page is open. */
+async function refresh() {
+  if (document.hidden || !facts) return;
+  try {
+    facts = await call("/v1/index");
+  } catch {
+    return; // the next search says what is wrong
+  }
+  showFacts(facts);
+  redrawFront();
+}
+
+listenToControls();
+fillControls();
+if ((await describe()) || settings.query) await search();
+setInterval(refresh, REFRESH);

@@ -12,7 +12,7 @@ from service.server import running
 @pytest.fixture(scope="session")
 def url(built):
     # Without the watch, which would write into a directory that other tests copy.
-    with running(Settings(index=built, port=0, log_level="warning", watch_share=0)) as address:
+    with running(Settings(index=built, port=0, auth="off", log_level="warning", watch_share=0)) as address:
         yield address
 
 

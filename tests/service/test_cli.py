@@ -224,7 +224,7 @@ def start(*arguments):
 
 
 def test_serve_answers_and_stops_on_sigterm(built):
-    process = start("serve", built, "--port", "0")
+    process = start("serve", built, "--port", "0", "--auth", "off")
     try:
         port = None
         for line in process.stderr:
@@ -248,7 +248,7 @@ def test_serve_ends_with_the_reason_where_the_index_is_damaged(built, tmp_path):
     index = tmp_path / "index"
     shutil.copytree(built, index)
     np.save(index / "generations" / "000001" / "vectors.npy", np.zeros(3))
-    process = start("serve", index, "--port", "0")
+    process = start("serve", index, "--port", "0", "--auth", "off")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.rstrip().splitlines()[-1].startswith("error: ")

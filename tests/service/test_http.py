@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer import Index, SearchOptions
+from indexer import HybridOptions, Index, SearchOptions
 from indexer.filters import parse_filter
 from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from indexer.plan import FunnelStage
@@ -124,9 +124,10 @@ def test_every_option_of_a_search_can_be_asked_for():
         milliseconds=2,
         filter={"n": 1},
         stop="certified",
+        hybrid={"weight": 0.7},
     )
     stages, condition = (FunnelStage(16, 50),), parse_filter({"n": 1})
-    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, StopRule())
+    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, StopRule(), HybridOptions(weight=0.7))
     assert request.options == options
     assert all(getattr(options, field.name) != field.default for field in dataclasses.fields(SearchOptions))
 
@@ -175,7 +176,11 @@ def test_health(client):
         ({"query": "a" * 20_001}, "query", "20001 characters"),
         ({"queries": ["a"] * 257}, "queries", "257 queries: this service allows 1 to 256"),
         ({"queries": []}, "queries", "0 queries"),
-        ({"query": "a", "vector": [1]}, None, "exactly one of query, queries, vector, vectors; given: query, vector"),
+        (
+            {"query": "a", "vector": [1]},
+            None,
+            "exactly one of query, queries, vector, vectors, image, images; given: query, vector",
+        ),
         ({}, None, "given: none"),
         ({"vector": [1, 2]}, "vector", "a vector of 2 numbers: the index has 32 dimensions"),
         ({"vectors": [[0] * 32, [0] * 31]}, "vector", "a vector of 31 numbers"),
@@ -256,7 +261,7 @@ def test_nothing_a_client_sends_gives_a_server_error(url, body, plausible):
 
 def test_a_body_over_the_limit_is_refused_announced_or_not(built):
     async def run():
-        app = create_app(Settings(index=built, max_body_bytes=2000))
+        app = create_app(Settings(index=built, auth="off", max_body_bytes=2000))
         transport = httpx.ASGITransport(app)
 
         async def chunks():
@@ -306,7 +311,7 @@ class TestEngine:
 
     def run(self, built, scenario, **settings):
         async def go():
-            app = create_app(Settings(index=built, **{"watch_share": 0, **settings}))
+            app = create_app(Settings(index=built, **{"watch_share": 0, "auth": "off", **settings}))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 await scenario(client, app.state.engine)
@@ -348,9 +353,9 @@ class TestEngine:
         async def scenario(client, engine):
             await engine.load()
             hold, search = threading.Event(), engine.index.search
-            engine.index.search = lambda *arguments: hold.wait(30) and search(*arguments)
+            engine.index.search = lambda *arguments, **named: hold.wait(30) and search(*arguments, **named)
             posts = [asyncio.create_task(client.post("/v1/search", json={"query": "w1"})) for _ in range(3)]
-            while engine._pending < 3:
+            while engine.reads.pending < 3:
                 await asyncio.sleep(0.01)
             refused = await client.post("/v1/search", json={"query": "w1"})
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -366,7 +371,7 @@ class TestEngine:
     def test_a_bug_of_ours_is_logged_and_answered_by_the_envelope(self, built, caplog):
         async def scenario(client, engine):
             await engine.load()
-            engine.index.search = lambda *_: 1 / 0
+            engine.index.search = lambda *_, **__: 1 / 0
             response = await client.post("/v1/search", json={"query": "w1"})
             assert response.status_code == 500
             assert error_of(response) == {
@@ -497,3 +502,13 @@ class TestCalibrated:
         served(scenario, (10, 0.998, 0.1), watch_share=1, watch_budget=1)
         assert caplog.text.count("under the promise") == 1
         assert list((root / "watch").glob("000001-*.json"))
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/v1/search", "POST"), ("/v1/documents/7", "DELETE, GET, PUT"), ("/v1/index/reload", "POST")],
+)
+def test_another_method_is_told_those_there_are(client, path, allowed):
+    answer = client.request("PATCH", path)
+    assert (answer.status_code, error_of(answer)["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed

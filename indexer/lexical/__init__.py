@@ -1,0 +1,8 @@
+"""Lexical search: BM25 over the words of documents' payloads, beside the vectors."""
+
+from indexer.lexical.base import LEXICAL_FILES, LexicalIndex, write_lexical
+from indexer.lexical.live import LiveLexical
+from indexer.lexical.options import LexicalOptions
+from indexer.lexical.words import Words
+
+__all__ = ["LEXICAL_FILES", "LexicalIndex", "LexicalOptions", "LiveLexical", "Words", "write_lexical"]

@@ -1,0 +1,79 @@
+"""One line a record, as text or JSON, each with the id of the request it belongs to.
+
+Neither query texts nor keys are logged: the access log has method, path, status, time, bytes and the key's name.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from service.settings import Settings
+
+REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+"""The id of the request being answered."""
+
+# What every record has; uvicorn adds its message again, in colours.
+_USUAL: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+# A line break in a path would let a client write lines of its own into the log.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class JsonLines(logging.Formatter):
+    """``{"time", "level", "logger", "message", "request_id", …}``: extra fields follow, then a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one line of JSON."""
+        line = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextLines(logging.Formatter):
+    """``time level logger: message (name=value …)``, and a traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one line of text, and its traceback in lines below."""
+        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
+        line = f"{_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}"
+        line = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", f"{line} ({extras})" if extras else line)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def log_config(settings: Settings) -> dict[str, Any]:
+    """Return the configuration for :mod:`logging.config`: our loggers and uvicorn's go through one handler."""
+    level = settings.log_level.upper()
+    ours = {"handlers": ["stderr"], "level": level}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": JsonLines if settings.log_format == "json" else TextLines}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "loggers": {
+            **dict.fromkeys(("mrl", "indexer", "models"), ours),
+            "uvicorn": {**ours, "propagate": False},
+            # Asked for by a switch of its own, whatever else is logged.
+            "mrl.access": {"level": "INFO"},
+        },
+    }
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    request_id = REQUEST_ID.get()
+    extras = {name: value for name, value in vars(record).items() if name not in _USUAL}
+    return extras if request_id is None else {"request_id": request_id, **extras}

@@ -1,0 +1,47 @@
+"""How a search by text joins vectors and words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt
+
+from indexer import HybridOptions
+from indexer.fusion import Fusion
+
+_DEFAULTS = HybridOptions()
+
+
+class Hybrid(BaseModel):
+    """Options of a hybrid search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fusion: Fusion = Field(
+        default=_DEFAULTS.fusion,
+        description="`rrf` adds weight / (60 + rank) over both lists; `weighted` adds the cosine, scaled to 0 to 1 "
+        "over the candidates, and BM25, divided by the best one.",
+    )
+    weight: StrictFloat = Field(
+        default=_DEFAULTS.weight, ge=0, le=1, description="Of the vectors; the words have the rest."
+    )
+    candidates: StrictInt = Field(
+        default=_DEFAULTS.candidates, ge=1, description="Length of each of the two lists; k where that is more."
+    )
+
+    @property
+    def options(self) -> HybridOptions:
+        """The options for the index."""
+        return HybridOptions(self.fusion, self.weight, self.candidates)
+
+
+def _switched(given: object) -> object:
+    if isinstance(given, bool):
+        return Hybrid() if given else None
+    if given is None or isinstance(given, dict | Hybrid):
+        return given
+    raise ValueError("give true, false or an object")
+
+
+HybridSwitch = Annotated[Hybrid | None, BeforeValidator(_switched, json_schema_input_type=bool | Hybrid | None)]
+"""An object, or true for its defaults; None where false."""

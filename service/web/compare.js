@@ -1,0 +1,73 @@
+// A plan's results beside those of an exact search.
+
+import { byId, draw, duration, make, several } from "./dom.js";
+import { searchTime } from "./funnel.js";
+
+const SAME = 1e-6; // scores this close are equal: copies of a text have the same vector
+
+/**
+ * Say which results of an exact search a plan found. As in calibration, another document of the same score as the last
+ * one counts as found: which of several equal ones is listed is chance.
+ */
+export function judge(found, exact) {
+  const foundIds = new Map(found.map((hit, i) => [hit.id, i]));
+  const exactIds = new Map(exact.map((hit, i) => [hit.id, i]));
+  const last = exact.at(-1)?.score ?? 0;
+  const ties = found.filter((hit) => !exactIds.has(hit.id) && hit.score >= last - SAME);
+  let spare = ties.length;
+  const missed = new Set();
+  // From the end: equal scores are at the end of the exact list.
+  for (const hit of [...exact].reverse()) {
+    if (foundIds.has(hit.id)) continue;
+    if (spare > 0 && hit.score <= last + SAME) spare -= 1;
+    else missed.add(hit.id);
+  }
+  return { foundIds, exactIds, ties: new Set(ties.map((hit) => hit.id)), missed, recall: exact.length ? 1 - missed.size / exact.length : 1 };
+}
+
+export function foundBadge({ exactIds, ties }, hit) {
+  if (exactIds.has(hit.id)) return null;
+  return ties.has(hit.id) ? { kind: "tie", text: "equal score" } : { kind: "extra", text: "not among the exact" };
+}
+
+export function exactBadge({ foundIds, missed }, hit) {
+  if (foundIds.has(hit.id)) return null;
+  return missed.has(hit.id) ? { kind: "missed", text: "missed" } : { kind: "tie", text: "equal score" };
+}
+
+const ratio = (times) => `${times.toFixed(times < 20 ? 1 : 0)}×`;
+
+/** The figures above the two lists. */
+export function verdict(answer, exact, judgement) {
+  const [own, full] = [searchTime(answer.stages), searchTime(exact.stages)];
+  const single = answer.plan.structure === "scan" && answer.plan.dims === answer.plan.rerank_dims;
+  const times = full / own;
+  const figures = [
+    ["recall of this query", `${Number((100 * judgement.recall).toFixed(1))} %`, judgement.missed.size ? `${several(judgement.missed.size, "result")} missed` : "nothing missed"],
+    ["this plan", duration(own), single ? "an exact search itself" : `${answer.plan.dims} → ${answer.plan.rerank_dims} dimensions`],
+    ["exact search", duration(full), `${exact.plan.rerank_dims} dimensions, every row`],
+  ];
+  if (!single) figures.push(times >= 1 ? ["faster", ratio(times), "in this one measurement"] : ["slower", ratio(1 / times), "in this one measurement"]);
+  return make("dl", { className: "figures" }, ...figures.map(([name, value, note]) =>
+    make("div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), make("small", {}, note)))));
+}
+
+/** Join the same documents of both lists by lines. */
+export function drawLinks() {
+  const svg = byId("links");
+  if (!svg) return;
+  const frame = svg.getBoundingClientRect();
+  const middle = (item) => {
+    const { top } = item.getBoundingClientRect();
+    return top + 24 - frame.top;
+  };
+  const right = new Map([...document.querySelectorAll("#exact-list .hit")].map((item) => [item.dataset.id, item]));
+  const lines = [...document.querySelectorAll("#found-list .hit")].flatMap((item) => {
+    const other = right.get(item.dataset.id);
+    if (!other) return [];
+    const [a, b, w] = [middle(item), middle(other), frame.width];
+    return draw("path", { d: `M2 ${a}C${w / 2} ${a} ${w / 2} ${b} ${w - 2} ${b}`, class: a === b ? "link" : "link moved" });
+  });
+  svg.setAttribute("viewBox", `0 0 ${frame.width || 1} ${frame.height || 1}`);
+  svg.replaceChildren(...lines);
+}

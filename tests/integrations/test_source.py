@@ -1,0 +1,46 @@
+import asyncio
+
+import httpx
+import pytest
+
+from service.client import AsyncClient, Client
+from service.integrations.source import Searcher
+
+
+def test_a_text_and_its_vector_find_the_same_in_a_service_and_in_an_index(source, opened, expected):
+    vector = opened.encoder.encode_queries(["w1 w2 w3"])[0].tolist()
+    searcher = Searcher(source)
+    for query in ("w1 w2 w3", vector):
+        found = searcher.search(query, {"k": 3})
+        assert [(hit.id, hit.payload) for hit in found] == [(hit.id, hit.payload) for hit in expected]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected], abs=1e-5)
+        assert [hit.id for hit in asyncio.run(searcher.search_async(query, {"k": 3}))] == [hit.id for hit in expected]
+
+
+def test_options_are_the_same_for_both(source):
+    searcher = Searcher(source)
+    found = searcher.search("w1", {"k": 5, "filter": {"n": {"$lt": 3}}, "recall": 0.9})
+    assert sorted(hit.payload["n"] for hit in found) == [0, 1, 2]
+    for wrong, message in (({"k": 0}, "k"), ({"filter": {"n": {"$near": 1}}}, "near"), ({"size": 3}, "size")):
+        with pytest.raises(Exception, match=message):
+            searcher.search("w1", wrong)
+
+
+def test_a_url_is_a_source_and_an_asynchronous_client_is_awaited(served):
+    searcher = Searcher(served, api_key="secret")
+    assert isinstance(searcher.source, Client)
+    searcher.source.close()
+
+    async def run():
+        async with httpx.AsyncClient(trust_env=False) as http:
+            searcher = Searcher(AsyncClient(served, http=http))
+            with pytest.raises(TypeError, match="can only be awaited"):
+                searcher.search("w1", {})
+            return await searcher.search_async("w1", {"k": 2})
+
+    assert len(asyncio.run(run())) == 2
+
+
+def test_anything_else_is_no_source():
+    with pytest.raises(TypeError, match="source 7: give a URL, a Client, an AsyncClient or an opened Index"):
+        Searcher(7)
