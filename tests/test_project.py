@@ -54,6 +54,7 @@ def readme_index(tmp_path_factory):
     rows = [json.loads(line) for line in re.findall(r"'(\{\"_id\".*?\})'", README)]
     assert [row["_id"] for row in rows] == ["1", "2", "3", "4"]
     (root / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    (root / "more.jsonl").write_text(json.dumps(rows[3]) + "\n")
     return root
 
 
@@ -64,17 +65,21 @@ def test_the_python_example_runs_and_the_curl_examples_are_answered(readme_index
     assert capsys.readouterr().out.startswith("1 0.27")
     shown = json.loads(next(code for language, code in BLOCKS if language == "json"))
     commands = re.findall(r"^curl (.*?[^\\])$", "\n".join(code for _, code in BLOCKS), re.MULTILINE | re.DOTALL)
-    assert len(commands) == 5
+    assert len(commands) == 8
     with running(Settings(index=Path("my-index"), port=0, auth="off", log_level="warning")) as url:
         for number, command in enumerate(commands):
             words = shlex.split(command.replace("\\\n", ""))
             address = next(word for word in words if word.startswith("localhost:8000")).replace("localhost:8000", url)
-            body = words[words.index("-d") + 1] if "-d" in words else None
+            body = next((words[i + 1] for i, word in enumerate(words) if word in ("-d", "--data-binary")), None)
+            if body and body.startswith("@"):
+                body = Path(body[1:]).read_text()
+            method = words[words.index("-X") + 1] if "-X" in words else "POST" if body else "GET"
             headers = dict([words[words.index("-H") + 1].split(": ")]) if body else {}
-            response = httpx.request("POST" if body else "GET", address, content=body, headers=headers, trust_env=False)
-            assert response.status_code == 200, command
+            response = httpx.request(method, address, content=body, headers=headers, trust_env=False)
+            assert response.status_code == (201 if method == "PUT" else 200), command
             if number == 0:
                 answer = response.json()
+                assert answer.keys() == shown.keys()
                 for ours, theirs in zip(answer["results"], shown["results"], strict=True):
                     assert (ours["id"], ours["payload"]) == (theirs["id"], theirs["payload"])
                     np.testing.assert_allclose(ours["score"], theirs["score"], atol=1e-4)
