@@ -105,7 +105,10 @@ async def put(
             description="A row as in a corpus: `title`, `text` and any other fields, which can be filtered by and are "
             "in answers. `_vector`, numbers or base64 of float32, is stored in place of an encoding.",
             examples=[{"title": "Tides", "text": "The moon pulls the sea.", "year": 1990}],
-            json_schema_extra={"anyOf": [{"required": [name]} for name in ("text", "title", "_vector")]},
+            json_schema_extra={
+                "anyOf": [{"required": [name]} for name in ("text", "title", "_vector")],
+                "properties": {name: {"type": "string"} for name in ("text", "title")},
+            },
         ),
     ],
     engine: Served,

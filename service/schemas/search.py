@@ -16,6 +16,7 @@ from service.schemas.vectors import Vector
 
 MOST_STAGES: Final = 16
 MOST_FIELDS: Final = 256
+_SOME: Final[dict[str, Any]] = {"minItems": 1}
 SOURCES: Final = ("query", "queries", "vector", "vectors", "image", "images")
 
 
@@ -40,13 +41,15 @@ class SearchRequest(BaseModel):
     )
 
     query: str | None = Field(default=None, description="Text to search for.")
-    queries: list[str] | None = Field(default=None, description="Several texts; `results` holds one list for each.")
+    queries: list[str] | None = Field(
+        default=None, description="Several texts; `results` holds one list for each.", json_schema_extra=_SOME
+    )
     vector: Vector | None = Field(default=None, description="A query vector of the index's model, of any scale.")
-    vectors: list[Vector] | None = Field(default=None, description="Several query vectors.")
+    vectors: list[Vector] | None = Field(default=None, description="Several query vectors.", json_schema_extra=_SOME)
     image: str | None = Field(
         default=None, description="An image to search for, where the model has images: base64 of a file."
     )
-    images: list[str] | None = Field(default=None, description="Several images.")
+    images: list[str] | None = Field(default=None, description="Several images.", json_schema_extra=_SOME)
     k: StrictInt = Field(default=10, ge=1, description="Results wanted.")
     offset: StrictInt = Field(
         default=0,
