@@ -149,7 +149,7 @@ def rank_stopping(
     best, best_rows = np.empty((count, keep), dtype=np.float32), np.empty((count, keep), dtype=np.int64)
     read, margin = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32)
     # A gap that float32 cannot hold leaves nothing unread, as the largest that it can does.
-    gap = np.float32(np.inf if rule.gap is None else min(rule.gap, np.finfo(np.float32).max))
+    gap = np.float32(np.inf if rule.gap is None else min(rule.gap, float(np.finfo(np.float32).max)))
     anchor = min(rule.k or keep, keep) - 1
     values, seen = (_UNKNOWN, 0) if norms is None else norms
 

@@ -14,10 +14,15 @@ DEADLINE_HEADER: Final = "X-Timeout-Ms"
 _LONGEST_MILLISECONDS: Final = 3_600_000
 
 
-async def engine_of(request: Request) -> Engine:
+def engine_in(request: Request) -> Engine:
     """Return the engine of the application."""
     engine: Engine = request.app.state.engine
     return engine
+
+
+async def engine_of(request: Request) -> Engine:
+    """Do as :func:`engine_in`, as a dependency: it would be run on a thread if it were not a coroutine."""
+    return engine_in(request)
 
 
 def deadline_of(request: Request) -> float | None:

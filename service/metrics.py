@@ -28,12 +28,15 @@ class IndexGauges:
         documents: how many it has.
         updates: since the generation was made.
         files_bytes: its size on disk.
+        free_bytes: what that disk has left.
         watch: live recall.
     """
 
-    def __init__(self, generation: str, documents: int, updates: int, files_bytes: int, watch: WatchFacts) -> None:
+    def __init__(
+        self, generation: str, documents: int, updates: int, files_bytes: int, free_bytes: int, watch: WatchFacts
+    ) -> None:
         self.generation, self.documents, self.updates = generation, documents, updates
-        self.files_bytes, self.watch = files_bytes, watch
+        self.files_bytes, self.free_bytes, self.watch = files_bytes, free_bytes, watch
 
     def metrics(self) -> Iterator[Metric]:
         """Yield them."""
@@ -43,6 +46,7 @@ class IndexGauges:
         yield GaugeMetricFamily("mrl_documents", "Documents that searches can find.", value=self.documents)
         yield GaugeMetricFamily("mrl_updates", "Updates since the generation was made.", value=self.updates)
         yield GaugeMetricFamily("mrl_index_bytes", "Size of the generation on disk.", value=self.files_bytes)
+        yield GaugeMetricFamily("mrl_disk_free_bytes", "Room on the index's disk.", value=self.free_bytes)
         yield from self._recall()
 
     def _recall(self) -> Iterator[Metric]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from service.dependencies import deadline_of, engine_of, gone
-from service.engine import Engine
+from service.dependencies import deadline_of, engine_in, gone
+from service.parsed_route import ParsedRoute
 from service.schemas.errors import ErrorAnswer
 from service.schemas.search import SearchAnswer, SearchRequest
 from service.searching import Asked, Searcher
@@ -15,17 +13,19 @@ from service.searching import Asked, Searcher
 router = APIRouter(
     prefix="/v1",
     tags=["search"],
+    route_class=ParsedRoute,
     responses={status: {"model": ErrorAnswer} for status in (400, 408, 413, 422, 503)},
 )
 
 
 @router.post("/search", response_model=SearchAnswer)
-async def search(request: SearchRequest, http: Request, engine: Annotated[Engine, Depends(engine_of)]) -> Response:
+async def search(request: SearchRequest, http: Request) -> Response:
     """Find the documents nearest to a text, a vector or an image: shortlist by a prefix, then rank by the full vector.
 
     Requests that come while all threads are busy are searched together where their options are equal. The header
     `X-Timeout-Ms` sets a deadline.
     """
+    engine = engine_in(http)
     traces = engine.traces
     asked = Asked.of(request, engine.settings, None if traces is None else traces.context())
     searcher = Searcher(engine.index, engine.settings, engine.metrics, traces)
