@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help install demo test lint format openapi integrations bench clean
+.PHONY: help install demo test lint format openapi integrations bench pins image smoke audit sbom clean
 
 help:
 	@echo "make demo    train, index, serve and search on the documentation of this Python"
@@ -18,6 +18,7 @@ help:
 	@echo "make openapi       write docs/openapi.json anew"
 	@echo "make integrations  the tests of the retrievers for LangChain, LlamaIndex, Haystack, and of MTEB"
 	@echo "make bench   the measurements of benchmarks/ (MRL_DATA_DIR names the data)"
+	@echo "make image   the container image; make smoke runs it through its life; make pins, audit, sbom for what is in it"
 	@echo "make clean   delete the environment and what the tools leave"
 
 install: $(VENV)/installed
@@ -55,5 +56,28 @@ bench: install
 	$(BIN)/python -m pip install --quiet -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
 
+pins: install
+	$(BIN)/python docker/pin.py
+
+image:
+	docker build -f docker/Dockerfile -t adaptive-retrieval .
+
+smoke:
+	docker/smoke.sh
+
+# Tools of their own environment: what they depend on is no business of the project's.
+$(VENV)-tools/installed:
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip --disable-pip-version-check install --quiet pip-audit cyclonedx-bom
+	@touch $@
+
+audit: $(VENV)-tools/installed
+	$(VENV)-tools/bin/pip-audit --disable-pip --no-deps --requirement docker/requirements-serve.txt
+	$(VENV)-tools/bin/pip-audit --disable-pip --no-deps --requirement docker/requirements-full.txt
+
+sbom: $(VENV)-tools/installed
+	$(VENV)-tools/bin/cyclonedx-py requirements docker/requirements-serve.txt --output-file sbom-serve.json
+	$(VENV)-tools/bin/cyclonedx-py requirements docker/requirements-full.txt --output-file sbom-full.json
+
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-tools sbom-*.json build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -16,8 +16,10 @@ NAMES = (
     "adapters",
     "representation",
     "image_digits",
+    "service",
     "service_fuzz",
     "service_kill",
+    "faults",
 )
 
 for name in sys.argv[1:] or NAMES:

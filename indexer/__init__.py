@@ -14,6 +14,7 @@ from indexer.lexical import LexicalOptions
 from indexer.plan import FunnelStage, Plan, SearchOptions
 from indexer.results import Hit, SearchResult, Stage
 from indexer.search import Index
+from indexer.snapshot import SnapshotResult, snapshot_index
 from indexer.stopping import StopRule
 from indexer.updates import Put, Updates, Upserted, update_facts
 from indexer.watch import WatchOptions, watch_facts
@@ -38,6 +39,7 @@ __all__ = [
     "Put",
     "SearchOptions",
     "SearchResult",
+    "SnapshotResult",
     "Stage",
     "StopRule",
     "Target",
@@ -51,6 +53,7 @@ __all__ = [
     "evaluate_index",
     "parse_filter",
     "read_judged",
+    "snapshot_index",
     "update_facts",
     "watch_facts",
 ]

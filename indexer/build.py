@@ -29,6 +29,7 @@ from indexer.lexical import LexicalOptions
 from indexer.manifest import FILE_NAME as MANIFEST
 from indexer.manifest import CorpusFacts, Manifest, ModelFacts, ShortlistFacts, TargetFacts
 from indexer.opened import OpenedGeneration
+from indexer.shortage import told_of
 from indexer.shortlist import require_available, shortlist_options
 from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import Storage, StoredVectors, VectorWriter
@@ -37,6 +38,10 @@ from models.errors import InvalidOptionError
 from models.nesting import Nesting, Vectors
 
 OnError = Literal["skip", "fail"]
+_SMALLER = (
+    "give the same command more of it, or a smaller --batch-size, and it goes on where it stopped; or begin anew with "
+    "--no-resume and a smaller structure: fewer --dims, --memory, or --shortlist ivf"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ def build_index(
 
     Raises:
         BundleBusyError: another process is building there.
+        BundleStorageError, OutOfMemoryError: disk or memory do not suffice.
         BuildError: an interrupted build with other options is there, a broken row with ``on_error="fail"``, or no row
             of the corpus is a document.
         InvalidOptionError, DataError: options or corpus cannot be used.
@@ -159,7 +165,7 @@ def build_index(
     options = options or BuildOptions()
     dims, values = options.structure(encoder.nesting)
     generations = Generations(out)
-    with generations.locked():
+    with told_of(out, _SMALLER), generations.locked():
         return _Build(corpus, encoder, options, dims, values, generations, report).run(resume)
 
 
@@ -331,7 +337,7 @@ class _Build:
             return choose_structure(vectors, distinct, sampled, nesting, self.dims, target, self.report)
 
     def _calibrate(self, folder: Path, options: CalibrationOptions) -> Manifest:
-        with closing(OpenedGeneration(folder)) as opened:
+        with closing(OpenedGeneration(folder, verify="sizes")) as opened:
             manifest = calibrated(opened, calibrate(opened, self.encoder, None, options, self.report))
         manifest.write(folder)
         return manifest

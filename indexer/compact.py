@@ -24,11 +24,14 @@ from indexer.lexical import LexicalOptions
 from indexer.manifest import CalibrationFacts, Manifest, ShortlistFacts
 from indexer.opened import OpenedGeneration
 from indexer.recorded_model import RecordedModel
+from indexer.shortage import told_of
 from indexer.shortlist import require_available
 from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import StoredVectors, VectorWriter
 from models.encoders import Encoder
 from models.errors import InvalidOptionError
+
+_SMALLER = "compact where there is more of it; a compaction needs as much as a build of the same size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,9 @@ def compact_index(
 
     Raises:
         BundleBusyError: another process is building there.
-        BundleError: nothing is published, a file cannot be read or written, or the encoder is not the index's.
+        BundleError: nothing is published, a file is damaged or cannot be read or written, or the encoder is not the
+            index's.
+        OutOfMemoryError: there is not enough memory.
         InvalidOptionError: ``keep`` is under 1, or this machine cannot build the structure; the message names what can.
     """
     if keep < 1:
@@ -82,8 +87,13 @@ def compact_index(
     root = Path(path)
     generations = Generations(root)
     generations.require_published()  # before the lock, which would make the directory
-    with generations.locked(), closing(Journal(root)) as journal:
-        return _Compaction(generations, journal, encoder, report).run(keep)
+    with told_of(root, _SMALLER), generations.locked(), closing(Journal(root)) as journal:
+        try:
+            return _Compaction(generations, journal, encoder, report).run(keep)
+        except BaseException:
+            # On a full disk, room for what is acknowledged is worth more than half a generation.
+            generations.drop_aside()
+            raise
 
 
 class _Compaction:
@@ -100,6 +110,8 @@ class _Compaction:
         if until <= start:
             return CompactResult(self.name, self.path, self.manifest.rows, 0, [])
         require_available(self.manifest.shortlist.kind)
+        # What is damaged must not get a new checksum. The other files are made anew.
+        self.manifest.check(self.path, (VECTORS, DOCUMENTS, REJECTED))
         folder = self.generations.start_aside()
         rows = self._copy(folder, start, until)
         self._derive(folder, rows)
@@ -142,7 +154,7 @@ class _Compaction:
     def _calibrate(self, folder: Path, before: CalibrationFacts) -> None:
         lengths = tuple(sorted({plan.k for plan in before.plans})) or CalibrationOptions().k
         options = CalibrationOptions(k=lengths, confidence=before.confidence)
-        with closing(OpenedGeneration(folder)) as opened:
+        with closing(OpenedGeneration(folder, verify="sizes")) as opened:
             calibrated(opened, calibrate(opened, self.encoder, None, options, self.report)).write(folder)
 
     def _structure(self, rows: int) -> ShortlistFacts:

@@ -24,6 +24,7 @@ from indexer.manifest import (
     file_facts,
     library_versions,
 )
+from indexer.shortage import storing
 from indexer.shortlist import shortlist_type
 from indexer.shortlist.base import Blocks, PrefixSource
 from indexer.stopping import FILE_NAME as PREFIX_NORMS
@@ -78,10 +79,14 @@ def derive(
         options: what is derived.
         report: told about progress.
         choose: takes the place of the structure and size of the options.
+
+    Raises:
+        BundleStorageError: a file cannot be written.
     """
     stored = StoredVectors.open(folder / VECTORS, rows, model.nesting.dimension)
     distinct = DistinctRows.find(stored)
-    distinct.save(folder / DISTINCT)
+    with storing(folder / DISTINCT):
+        distinct.save(folder / DISTINCT)
     target = None
     facts = ShortlistFacts(kind=options.shortlist, dims=options.dims, options=options.shortlist_values)
     if choose is not None:
@@ -90,7 +95,8 @@ def derive(
     structure = shortlist_type(facts.kind)
     prefixes = _ReportedPrefixes(DistinctPrefixes(stored, distinct, facts.dims), report)
     shortlist = structure.build(prefixes, structure.options_type(**facts.options))
-    shortlist.save(folder / structure.file_name)
+    with storing(folder / structure.file_name):
+        shortlist.save(folder / structure.file_name)
     lexical = None if options.lexical is None else _lexical(folder, rows, options.lexical, report)
     report("checksums", {})
     names = [structure.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED]
@@ -119,7 +125,7 @@ def _lexical(folder: Path, rows: int, options: LexicalOptions, report: Report) -
             for document in documents.fetch(range(start, min(rows, start + _PAGE))):
                 yield document.payload
 
-    with closing(Documents(folder / DOCUMENTS)) as opened:
+    with closing(Documents(folder / DOCUMENTS)) as opened, storing(folder / LEXICAL_FILES[0]):
         return write_lexical(folder, payloads(opened), options)
 
 

@@ -50,9 +50,13 @@ class DocumentWriter:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            self._connection.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {_SCHEMA} COMMIT;")
-        self._connection.executescript("PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;")
+        try:
+            if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                self._connection.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {_SCHEMA} COMMIT;")
+            self._connection.executescript("PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;")
+        except BaseException:
+            self._connection.close()  # which would hold a lock for as long as somebody keeps the error
+            raise
 
     def __enter__(self) -> DocumentWriter:
         return self
@@ -176,9 +180,16 @@ class Documents:
             raise BundleCorruptError(f"{self._path}: cannot filter documents: {error!r}") from error
 
     def row_of(self, ids: Sequence[str]) -> dict[str, int]:
-        """Return the rows of those of ``ids`` that are there."""
+        """Return the rows of those of ``ids`` that are there.
+
+        Raises:
+            BundleCorruptError: the file cannot be read.
+        """
         known = [one for one in ids if _is_unicode(one)]  # no document has another id, and SQLite takes none
-        return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
+        try:
+            return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
+        except sqlite3.DatabaseError as error:
+            raise BundleCorruptError(f"{self._path}: cannot look up ids: {error!r}") from error
 
     def ids(self) -> list[str]:
         """Return all ids by row."""

@@ -1,6 +1,7 @@
 """What can go wrong with an index.
 
 AdaptiveRetrievalError (models.errors)
+├── OutOfMemoryError       there is not enough memory to build or open (indexer.shortage)
 ├── BundleError            an index directory cannot be used
 │   ├── BundleNotFoundError    nothing published there
 │   ├── BundleFormatError      written by another format version, or its manifest is unreadable

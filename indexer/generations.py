@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexer.errors import BundleBusyError, BundleError, BundleNotFoundError
+from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleNotFoundError, BundleStorageError
 from indexer.files import fsync
 from indexer.journal import Journal
 from indexer.manifest import FILE_NAME as MANIFEST
@@ -34,14 +34,16 @@ class Generations:
         """Return the published generation's name; None where none is.
 
         Raises:
-            BundleError: CURRENT names something that is not a generation.
+            BundleCorruptError: CURRENT names something that is not a generation.
         """
         try:
             name = self._current.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return None
         if not name.isdecimal():
-            raise BundleError(f"{self._current} holds {name!r:.60}, not the number of a generation")
+            raise BundleCorruptError(
+                f"{self._current} holds {name!r:.60}, not the number of a generation{self._way_out()}"
+            )
         return name
 
     def require_published(self) -> str:
@@ -54,6 +56,7 @@ class Generations:
         if name is None:
             raise BundleNotFoundError(
                 f"no index is published at {self.root}: build one with mrl index build CORPUS --out {self.root}"
+                f"{self._way_out()}"
             )
         return name
 
@@ -75,10 +78,14 @@ class Generations:
 
     def start_aside(self) -> Path:
         """Make the folder of a new generation that does without what an interrupted run left."""
+        self.drop_aside()
         folder = self._folder / "aside"
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def drop_aside(self) -> None:
+        """Delete what was made aside and has no name."""
+        shutil.rmtree(self._folder / "aside", ignore_errors=True)
 
     def adopt(self, folder: Path, updates: int) -> str:
         """Give a whole generation that was made aside its name.
@@ -114,20 +121,30 @@ class Generations:
         Updates are not taken back: the generation shows its own documents with all updates since it was made.
 
         Returns:
-            The names of the generation that was and of the one that is now published.
+            The names of the generation that was and of the one that is now published; where CURRENT is missing or
+            damaged and ``to`` is given, "none" was.
 
         Raises:
             BundleNotFoundError: nothing is published.
-            BundleError: there is no such whole generation, or a file of it is missing or has the wrong size.
+            BundleError: there is no such whole generation, a file of it is missing or has the wrong size, or nothing
+                can be written.
         """
-        now = self.require_published()
+        try:
+            now = self.require_published()
+        except BundleError:
+            if to is None:
+                raise
+            now = "none"
         if to is None:
             to = next((name for name in reversed(self.complete()) if int(name) < int(now)), None)
         if to is None:
             raise BundleError(f"{self.root} has no earlier generation; published is {now}")
         target = self.named(to)
         Manifest.read(self.path(target))
-        self.publish(target)
+        try:
+            self.publish(target)
+        except OSError as error:
+            raise BundleStorageError(f"cannot change {self.root}: {error}") from error
         return now, target
 
     def named(self, name: str) -> str:
@@ -172,9 +189,14 @@ class Generations:
 
         Raises:
             BundleBusyError: another process holds it.
+            BundleStorageError: nothing can be written there.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".lock").open("w")
+        except OSError as error:
+            raise BundleStorageError(f"cannot change {self.root}: {error}") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -188,6 +210,13 @@ class Generations:
             yield journal
         finally:
             journal.close()
+
+    def _way_out(self) -> str:
+        """Name what could be published, for a message."""
+        whole = self.complete()
+        if not whole:
+            return ""
+        return f"; whole are {', '.join(whole)}: mrl index rollback {self.root} --to {whole[-1]} publishes the last"
 
     def _next_name(self) -> str:
         return f"{max(map(int, self._names()), default=0) + 1:06d}"

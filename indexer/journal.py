@@ -17,8 +17,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from indexer.errors import BundleError, BundleStorageError
-from indexer.journal_file import FILE_NAME, FOLDER, Latest, as_bundle_error, connect, create
+from indexer.errors import BundleCorruptError, BundleError, BundleStorageError
+from indexer.files import fsync
+from indexer.journal_file import (
+    FILE_NAME,
+    FOLDER,
+    Latest,
+    as_bundle_error,
+    checksum,
+    connect,
+    create,
+    has_checksums,
+)
 
 PAGE = 4096
 """Operations read or pruned in one go."""
@@ -55,12 +65,14 @@ class Writing:
 
     def upsert(self, documents: Iterable[tuple[str, str, bytes]], model: str) -> None:
         """Add one operation for each (id, payload as JSON, stored vector)."""
-        query = "INSERT INTO operations (id, payload, vector, model) VALUES (?, ?, ?, ?)"
-        self._connection.executemany(query, ((*document, model) for document in documents))
+        rows = ((*document, model) for document in documents)
+        query = "INSERT INTO operations (id, payload, vector, model, checksum) VALUES (?, ?, ?, ?, ?)"
+        self._connection.executemany(query, ((*row, checksum(*row)) for row in rows))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Add one operation for each id."""
-        self._connection.executemany("INSERT INTO operations (id) VALUES (?)", ((one,) for one in ids))
+        query = "INSERT INTO operations (id, checksum) VALUES (?, ?)"
+        self._connection.executemany(query, ((one, checksum(one, None, None, None)) for one in ids))
 
     def latest(self, ids: Sequence[str], after: int, model: str) -> dict[str, bool]:
         """Tell for those of ``ids`` that an operation after ``after`` names whether the last one left a document."""
@@ -84,6 +96,7 @@ class Journal:
         self._path = root / FOLDER / FILE_NAME
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._checksum = "NULL"
         self._latest = Latest(self._path.with_name("latest"))
 
     def close(self) -> None:
@@ -115,7 +128,15 @@ class Journal:
 
     def start_of(self, generation: str) -> int:
         """Return the number of the last operation that a generation does not see."""
-        return self._number("SELECT sequence FROM starts WHERE generation = ?", generation)
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            query = f"SELECT sequence, {self._checksum} FROM starts WHERE generation = ?"  # noqa: S608 - a column
+            row = None if connection is None else connection.execute(query, (generation,)).fetchone()
+        if row is None:
+            return 0
+        if row[1] is not None and row[1] != checksum(generation, row[0]):
+            raise self._damaged(f"where generation {generation} begins is not as it was written")
+        return int(row[0])
 
     def start(self, generation: str, sequence: int | None = None) -> None:
         """Say that a generation sees only operations after ``sequence``, by default after those there are."""
@@ -124,17 +145,54 @@ class Journal:
             return  # it sees all that may come
         with self._lock, self._transaction() as connection:
             number = self.last if sequence is None else sequence
-            connection.execute("INSERT OR REPLACE INTO starts VALUES (?, ?)", (generation, number))
+            row = (generation, number, checksum(generation, number))
+            query = "INSERT OR REPLACE INTO starts (generation, sequence, checksum) VALUES (?, ?, ?)"
+            connection.execute(query, row)
 
     def pages(self, after: int, until: int | None = None) -> Iterator[list[Operation]]:
         """Read the operations after ``after``, to ``until`` where given, in order, some of them at a time.
 
         Raises:
             PrunedError: some of them are gone.
+            BundleCorruptError: one is not as it was written, or missing.
         """
         while page := self._page(after, until):
             yield page
             after = page[-1].sequence
+
+    def copy_to(self, root: Path) -> None:
+        """Write a copy for another index directory, of one moment; others write meanwhile."""
+        copy = root / FOLDER / FILE_NAME
+        copy.parent.mkdir(parents=True)
+        with self._lock, as_bundle_error(copy):
+            connection = self._reading()
+            if connection is None:
+                return
+            with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
+                # In one step, which sees one state of the source; in several, every write would begin it anew.
+                connection.backup(target)
+            last = self.last
+        # A number that was not yet reached would only have the copy looked at once more.
+        Latest(copy.with_name("latest")).value = last
+        for path in (copy, copy.parent):
+            fsync(path)
+
+    def verify(self) -> int:
+        """Read all of it and return how many operations there are.
+
+        Raises:
+            BundleCorruptError: it is damaged.
+        """
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            if connection is None:
+                return 0
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise self._damaged(found)
+            for (generation,) in connection.execute("SELECT generation FROM starts").fetchall():
+                self.start_of(generation)
+            return sum(map(len, self.pages(self._pruned)))
 
     def counts(self, after: int, model: str) -> tuple[int, int, int]:
         """Count the operations after ``after``: upserts by a model, deletes, and upserts by other models."""
@@ -170,6 +228,7 @@ class Journal:
             BundleError: the journal cannot be written.
         """
         with self._lock:
+            self._reading()  # which refuses to begin anew where there was one
             with _as_storage_error(self._path):
                 create(self._path)
             with self._transaction() as connection:
@@ -199,20 +258,34 @@ class Journal:
                 connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def _page(self, after: int, until: int | None) -> list[Operation]:
-        query = (
-            "SELECT sequence, id, payload, vector, model FROM operations "
-            "WHERE sequence > ? AND sequence <= coalesce(?, sequence) ORDER BY sequence LIMIT ?"
-        )
         with self._lock, as_bundle_error(self._path):
             connection = self._reading()
             if connection is None:
                 return []
-            # In this order: what is pruned between the two is seen as missing, not taken for never having been.
+            query = (
+                f"SELECT sequence, id, payload, vector, model, {self._checksum} FROM operations "  # noqa: S608 - a column
+                "WHERE sequence > ? AND sequence <= coalesce(?, sequence) ORDER BY sequence LIMIT ?"
+            )
+            # In this order: what comes meanwhile is not missed, and what is pruned between the two is seen as missing,
+            # not taken for never having been.
+            last = self.last if until is None else min(until, self.last)
             rows = connection.execute(query, (after, until, PAGE)).fetchall()
             pruned = self._pruned
         if pruned > after:
             raise PrunedError(f"{self._path} holds operations from {pruned + 1} on, those after {after} are needed")
-        return [Operation(*row) for row in rows]
+        # They are numbered without gaps.
+        for number, row in enumerate(rows, start=after + 1):
+            if row[0] != number or (row[5] is not None and row[5] != checksum(*row[1:5])):
+                raise self._damaged(f"operation {number} is missing or not as it was written")
+        if len(rows) < min(PAGE, last - after):
+            raise self._damaged(f"operation {after + len(rows) + 1} is missing")
+        return [Operation(*row[:5]) for row in rows]
+
+    def _damaged(self, problem: str) -> BundleCorruptError:
+        return BundleCorruptError(
+            f"{self._path} is damaged: {problem}. Put a snapshot of the index in its place; without one, the folder "
+            f"{self._path.parent} can be moved away, and with it go the updates since the last compaction"
+        )
 
     @property
     def _pruned(self) -> int:
@@ -235,9 +308,15 @@ class Journal:
 
     def _reading(self) -> sqlite3.Connection | None:
         """Return the connection; None while there is no journal."""
-        if self._connection is None and self._path.exists():
+        if self._connection is None and not self._path.exists():
+            # Made after what it stands beside, and only ever moved away with it.
+            if self._latest.value and not self._path.exists():
+                raise self._damaged(f"it is gone, and held {self._latest.value} operations")
+            return None
+        if self._connection is None:
             with as_bundle_error(self._path):
                 self._connection = connect(self._path)
+                self._checksum = "checksum" if has_checksums(self._connection) else "NULL"
         return self._connection
 
 

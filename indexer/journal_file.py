@@ -8,6 +8,7 @@ import mmap
 import os
 import sqlite3
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -35,9 +36,9 @@ PRAGMA auto_vacuum=INCREMENTAL;
 PRAGMA journal_mode=WAL;
 BEGIN;
 CREATE TABLE operations (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, payload TEXT, vector BLOB,
-    model TEXT);
+    model TEXT, checksum INTEGER);
 CREATE INDEX operations_by_id ON operations (id, sequence);
-CREATE TABLE starts (generation TEXT PRIMARY KEY, sequence INTEGER NOT NULL);
+CREATE TABLE starts (generation TEXT PRIMARY KEY, sequence INTEGER NOT NULL, checksum INTEGER);
 CREATE TABLE pruned (sequence INTEGER NOT NULL);
 INSERT INTO pruned VALUES (0);
 COMMIT;
@@ -84,12 +85,41 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def has_checksums(connection: sqlite3.Connection) -> bool:
+    """Tell whether rows have checksums; where the file is of before there were any, let later ones have them."""
+    query = "SELECT count(*) FROM pragma_table_info('starts') WHERE name = 'checksum'"
+    if connection.execute(query).fetchone()[0]:
+        return True
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            if not connection.execute(query).fetchone()[0]:
+                # A column more disturbs no program that reads or writes the others, now or later.
+                connection.execute("ALTER TABLE operations ADD COLUMN checksum INTEGER")
+                connection.execute("ALTER TABLE starts ADD COLUMN checksum INTEGER")
+    except sqlite3.OperationalError:
+        return False  # it cannot be written
+    return True
+
+
+def checksum(*parts: str | bytes | int | None) -> int:
+    """Return a checksum (CRC-32) of what is in a row."""
+    value = 0
+    for part in parts:
+        content = part if isinstance(part, bytes) else b"-" if part is None else f"+{part}\0".encode()
+        value = zlib.crc32(content, value)
+    return value
+
+
 @contextlib.contextmanager
 def as_bundle_error(path: Path) -> Iterator[None]:
     """Turn errors of the database into ours."""
     try:
         yield
     except sqlite3.OperationalError as error:
+        if not hasattr(error, "sqlite_errorname"):
+            # Not SQLite's own: a text that is none.
+            raise BundleCorruptError(f"{path} is damaged: {error}") from error
         if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise BundleBusyError(f"others have been writing to {path} for {_WAIT_SECONDS:.0f} seconds") from error
         if error.sqlite_errorname.startswith(_STORAGE):

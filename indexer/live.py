@@ -19,7 +19,7 @@ from indexer.kernels import Rows
 from indexer.lexical import LiveLexical
 from indexer.manifest import ModelFacts
 from indexer.merging import merged, without
-from indexer.opened import OpenedGeneration
+from indexer.opened import OpenedGeneration, Verify
 from indexer.plan import SCAN, Plan
 from indexer.recorded_model import RecordedModel
 from indexer.results import StageClock
@@ -169,18 +169,21 @@ class LiveGeneration:
         seen: the journal's signal when it was last read.
     """
 
-    def __init__(self, path: Path, journal: Journal, model_of: Callable[[ModelFacts], RecordedModel]) -> None:
+    def __init__(
+        self, path: Path, journal: Journal, model_of: Callable[[ModelFacts], RecordedModel], verify: Verify
+    ) -> None:
         """Open a generation and read its updates.
 
         Args:
             path: the generation's folder.
             journal: of the index.
             model_of: finds the model.
+            verify: which files are compared with their checksums.
 
         Raises:
             BundleError: a file of it, or the journal, cannot be used.
         """
-        self.name, self.opened = path.name, OpenedGeneration(path)
+        self.name, self.opened = path.name, OpenedGeneration(path, verify)
         self.model = model_of(self.opened.manifest.model)
         self._journal = journal
         self._sequence = self._shown = journal.start_of(self.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +22,8 @@ from models.nesting import Nesting
 
 FILE_NAME = "manifest.json"
 FORMAT_VERSION: Final = 2
+_CHECKSUM: Final = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
+"""The end of the file: the sha256 of what the file would be without it."""
 
 
 class _Part(BaseModel):
@@ -218,16 +222,27 @@ class Manifest(_Part):
         """
         path = directory / FILE_NAME
         try:
-            content = json.loads(path.read_bytes())
+            whole = path.read_bytes()
+            content = json.loads(whole)
         except FileNotFoundError:
-            raise BundleCorruptError(f"{path} is missing") from None
+            raise BundleCorruptError(
+                f"{path} is missing: if CURRENT should name another generation, mrl index rollback INDEX --to N does it"
+            ) from None
         except (OSError, ValueError) as error:
             raise BundleCorruptError(f"cannot read {path}: {error}") from error
         found = content.get("format_version") if isinstance(content, dict) else None
         if found != FORMAT_VERSION:
+            newer = isinstance(found, int) and found > FORMAT_VERSION
             raise BundleFormatError(
                 f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: "
-                "build the index again with this version, or use the version that wrote it"
+                + ("upgrade this program" if newer else "build the index again with this version")
+                + ", or use the version that wrote it"
+            )
+        # A manifest of before there were checksums has none.
+        checksum = content.pop("checksum", None)
+        if checksum is not None and checksum != _checksum(whole):
+            raise BundleCorruptError(
+                f"{path} is not as it was written: restore it, go back with mrl index rollback, or build again"
             )
         try:
             manifest = cls.model_validate(content)
@@ -244,14 +259,42 @@ class Manifest(_Part):
     def write(self, directory: Path) -> None:
         """Write ``manifest.json``, or replace it, whole or not at all."""
         partial = directory / (FILE_NAME + ".partial")
-        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        whole = (self.model_dump_json(indent=2) + "\n").encode()
+        end = f',\n  "checksum": "{hashlib.sha256(whole).hexdigest()}"\n}}\n'
+        partial.write_bytes(whole.removesuffix(b"\n}\n") + end.encode())
         fsync(partial)
         partial.replace(directory / FILE_NAME)
         fsync(directory)
 
-    def differing_files(self, directory: Path) -> list[str]:
-        """Return the names of files whose sha256 is not what it was."""
-        return [name for name, facts in self.files.items() if file_facts(directory / name).sha256 != facts.sha256]
+    def differing_files(self, directory: Path, names: Iterable[str] | None = None) -> list[str]:
+        """Return the names of files, of those named where ``names`` is given, whose sha256 is not what it was."""
+        names = self.files if names is None else names
+        return [name for name in names if file_facts(directory / name).sha256 != self.files[name].sha256]
+
+    def check(self, directory: Path, names: Iterable[str] | None = None) -> None:
+        """Read every file, or those named, and refuse any that is not as it was written.
+
+        Raises:
+            BundleCorruptError: some are not; the message names them and says what to do.
+        """
+        try:
+            differing = self.differing_files(directory, names)
+        except OSError as error:
+            raise BundleCorruptError(f"cannot read {directory}: {error}") from error
+        if differing:
+            raise BundleCorruptError(
+                f"{directory}: {', '.join(differing)} differ from the manifest: restore them, go back with "
+                "mrl index rollback, or build again"
+            )
+
+
+def _checksum(whole: bytes) -> str | None:
+    """Return the checksum that a manifest ends in; None where it is not that of the rest."""
+    found = _CHECKSUM.search(whole)
+    if found is None:
+        return None
+    written = found[1].decode()
+    return written if hashlib.sha256(whole[: found.start()] + b"\n}\n").hexdigest() == written else None
 
 
 def file_facts(path: Path) -> FileFacts:

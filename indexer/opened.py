@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from indexer.derive import REJECTED
 from indexer.distinct import FILE_NAME as DISTINCT
 from indexer.distinct import DistinctRows
 from indexer.documents import FILE_NAME as DOCUMENTS
@@ -21,6 +23,11 @@ from indexer.vectors import FILE_NAME as VECTORS
 from indexer.vectors import StoredVectors
 from models.nesting import truncate
 
+Verify = Literal["sizes", "loaded", "all"]
+"""Whose checksums are compared when a generation is opened: of no file; of those that are read into memory; of all."""
+_READ_LATER = {VECTORS, DOCUMENTS, REJECTED}
+"""Files that searches read where they need them, from the disk or its cache."""
+
 
 class OpenedGeneration:
     """What a generation is searched with. Nothing in it changes.
@@ -31,11 +38,15 @@ class OpenedGeneration:
         lexical: finds rows by words; None where the generation was made without it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, verify: Verify = "loaded") -> None:
         """Open every file.
 
+        Args:
+            path: the generation's folder.
+            verify: which files are compared with their checksums first. Sizes always are.
+
         Raises:
-            BundleError: a file is missing, unreadable or of the wrong size, or the format is another.
+            BundleError: a file is missing, unreadable, of the wrong size or damaged, or the format is another.
             InvalidOptionError: this machine cannot run the generation's structure; the message names what to use.
         """
         self.path, self.manifest = path, Manifest.read(path)
@@ -43,6 +54,10 @@ class OpenedGeneration:
         if kind not in KINDS:
             raise BundleCorruptError(f"{path}: unknown shortlist {kind!r}; known are {', '.join(KINDS)}")
         require_available(kind, build=False)
+        if verify != "sizes":
+            # Before anything is made of them: what damaged links and lengths lead to may be worse than an error.
+            names = [name for name in self.manifest.files if verify == "all" or name not in _READ_LATER]
+            self.manifest.check(path, names)
         structure = shortlist_type(kind)
         self.shortlist = structure.load(path / structure.file_name)
         self.vectors = StoredVectors.open(path / VECTORS, self.manifest.rows, self.manifest.dimension)

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from indexer.journal import Journal, PrunedError
 from indexer.kernels import Rows
 from indexer.live import LiveGeneration, View
 from indexer.manifest import Manifest, ModelFacts
-from indexer.opened import OpenedGeneration
+from indexer.opened import OpenedGeneration, Verify
 from indexer.plan import SCAN, Plan, SearchOptions, make_plan
 from indexer.recorded_model import RecordedModel
 from indexer.results import Hit, SearchResult, StageClock
@@ -51,12 +51,23 @@ class Index:
     """
 
     def __init__(
-        self, root: Path, encoder: Encoder | None, model: str | None, device: str, threads: int, watch: WatchOptions
+        self,
+        root: Path,
+        encoder: Encoder | None,
+        model: str | None,
+        device: str,
+        threads: int,
+        watch: WatchOptions,
+        verify: Verify,
     ) -> None:
-        self.root, self.threads = root, threads
+        if verify not in get_args(Verify):
+            raise InvalidOptionError("verify", f"verify {verify!r}: allowed are {', '.join(get_args(Verify))}")
+        self.root, self.threads, self._verify = root, threads, verify
         self._generations, self._journal = Generations(root), Journal(root)
         self._lock, self._reloading = threading.Lock(), threading.Lock()
         try:
+            if verify == "all":
+                self._journal.verify()
             self._live = self._open(lambda facts: RecordedModel(root, facts, encoder, model, device))
         except BaseException:
             self._journal.close()
@@ -74,6 +85,7 @@ class Index:
         device: str = "auto",
         threads: int | None = None,
         watch: WatchOptions | None = None,
+        verify: Verify = "loaded",
     ) -> Self:
         """Open the published generation of an index.
 
@@ -84,12 +96,14 @@ class Index:
             device: where the encoder runs.
             threads: what a call with many queries may use; all cores where None. A lone query uses the caller's own.
             watch: what share of searches is repeated exactly in the background; none where None.
+            verify: which files are compared with their checksums, now and by :meth:`reload`: those that are read into
+                memory; ``all``, mapped vectors, documents and the journal too; or none, and ``sizes`` alone are.
 
         Raises:
-            BundleError: nothing is published, the format is another, a file is missing or has the wrong size, or the
-                encoder is not the one the index was built with.
+            BundleError: nothing is published, the format is another, a file is missing, damaged or has the wrong size,
+                or the encoder is not the one the index was built with.
         """
-        return cls(Path(path), encoder, model, device, threads or cores(), watch or WatchOptions())
+        return cls(Path(path), encoder, model, device, threads or cores(), watch or WatchOptions(), verify)
 
     def __enter__(self) -> Self:
         return self
@@ -345,7 +359,7 @@ class Index:
         while True:
             name = self._generations.require_published()
             try:
-                return LiveGeneration(self._generations.path(name), self._journal, model_of)
+                return LiveGeneration(self._generations.path(name), self._journal, model_of, self._verify)
             except BundleError:
                 # It may have been replaced, and deleted, since its name was read.
                 if self._generations.published() == name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -44,7 +44,10 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         # In the background: the process is alive, and says so, while a large index is read.
         loading = asyncio.create_task(load())
         yield
-        await loading
+        if engine.settings.wait and not engine.ready:
+            loading.cancel()
+        with suppress(asyncio.CancelledError):
+            await loading
         await engine.close()
 
     app = FastAPI(

@@ -32,9 +32,12 @@ app.command("demo")(demo.demo)
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on standard error and exit status 1."""
+    """Run the command; an error of ours, or a lack of memory, is one line on standard error and exit status 1."""
     try:
         app(prog_name="mrl")
     except AdaptiveRetrievalError as error:
-        fail(str(error))
+        fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
+        sys.exit(1)
+    except MemoryError as error:
+        fail(f"there is not enough memory ({str(error) or 'none is left'}): give the command more, or less to do")
         sys.exit(1)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -88,7 +89,7 @@ class Compaction:
             return
         if self._process.returncode:
             lines = err.decode("utf-8", "replace").strip().splitlines()
-            self._ended("failed", message=lines[-1] if lines else f"exit status {self._process.returncode}")
+            self._ended("failed", message=lines[-1] if lines else _exit(self._process.returncode))
             return
         self._ended("done", generation=json.loads(out)["generation"])
 
@@ -102,3 +103,11 @@ class Compaction:
             logger.error("compaction of %s failed: %s", self._settings.index, message)
         else:
             logger.info("compaction of %s published generation %s", self._settings.index, generation)
+
+
+def _exit(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return (
+            "it was killed (SIGKILL), as systems do when memory runs out: give the service more, or compact elsewhere"
+        )
+    return f"exit status {status}"

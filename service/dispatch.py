@@ -186,7 +186,7 @@ class Dispatcher:
         def here() -> None:
             nonlocal arrived
             arrived += 1
-            if arrived == self.threads:
+            if arrived == self.threads and not together.done():
                 together.set_result(None)
 
         def visit() -> None:
@@ -196,7 +196,12 @@ class Dispatcher:
                 loop.call_soon_threadsafe(here)
                 asyncio.run_coroutine_threadsafe(_wait(together), loop).result()
 
-        await asyncio.gather(*(loop.run_in_executor(self._executor, visit) for _ in range(self.threads)))
+        try:
+            await asyncio.gather(*(loop.run_in_executor(self._executor, visit) for _ in range(self.threads)))
+        finally:
+            # Where this was cancelled, a visit that had not begun never will, and nobody may wait for it.
+            if not together.done():
+                together.set_result(None)
 
     async def close(self) -> None:
         """Wait for what runs and waits, and end the threads."""

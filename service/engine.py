@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from indexer import BundleError, Generations, Index, SearchOptions
 from indexer.threads import cores
@@ -24,6 +25,8 @@ from service.traces import Traces
 
 logger = logging.getLogger("mrl.service")
 _T = TypeVar("_T")
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds between tries to take up a generation that cannot be opened."""
 
 
 class Engine:
@@ -70,13 +73,16 @@ class Engine:
             ServiceError: it is not open (yet).
         """
         if self._index is None:
-            reason = f"the index cannot be opened: {self.failure}" if self.failure else "the index is being opened"
+            reason = "the index is being opened, or waited for" if self.settings.wait else "the index is being opened"
+            if self.failure:
+                reason = f"the index cannot be opened: {self.failure}"
             raise ServiceError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", reason, retry_after=1)
         return self._index
 
     async def load(self) -> None:
         """Open the index and its encoder and search once on every thread, so that the first requests find all warm."""
         try:
+            await self._published()
             index = await self.reads.run(self._open)
             await self.reads.on_every_thread(partial(_search_once, index))
             self._index = index
@@ -86,6 +92,16 @@ class Engine:
             expected = isinstance(error, AdaptiveRetrievalError)
             logger.error("cannot open %s: %s", self.settings.index, error, exc_info=None if expected else error)
             self.failure = error
+
+    async def _published(self) -> None:
+        """Wait, where the settings say so, until there is a generation to serve."""
+        generations = Generations(self.settings.index)
+        told = False
+        while self.settings.wait and await asyncio.to_thread(generations.published) is None:
+            if not told:
+                logger.info("nothing is published at %s yet: waiting", self.settings.index)
+                told = True
+            await asyncio.sleep(self.settings.follow_seconds or 1)
 
     async def run(self, step: Callable[[], _T], deadline: float | None = None) -> _T:
         """Run a step that reads.
@@ -160,17 +176,20 @@ class Engine:
     async def _follow(self) -> None:
         """Take up what others publish, and have many updates folded in, until cancelled."""
         told = ""
-        while self.settings.follow_seconds:
-            await asyncio.sleep(self.settings.follow_seconds)
+        pause = usual = self.settings.follow_seconds
+        while usual:
+            await asyncio.sleep(pause)
             try:
                 await self.reload()
                 self._compact_if_due()
-                told = ""
+                told, pause = "", usual
             except Exception as error:
                 # Said once, not every second; what is served goes on being served.
                 if str(error) != told:
                     logger.error("cannot follow %s: %s", self.settings.index, error)
                 told = str(error)
+                # Each try may read all of a large generation.
+                pause = min(2 * pause, max(usual, _LONGEST_PAUSE))
 
     def _compact_if_due(self) -> None:
         updates, most = self.index.view.delta.changes, self.settings.compact_after
@@ -183,7 +202,13 @@ class Engine:
     def _open(self) -> Index:
         settings = self.settings
         watch = WatchOptions(settings.watch_share, settings.watch_budget)
-        index = Index.open(settings.index, model=settings.model, device=settings.device, watch=watch)
+        index = Index.open(
+            settings.index,
+            model=settings.model,
+            device=settings.device,
+            watch=watch,
+            verify=settings.verify_on_open,
+        )
         # A model that has moved or changed is told now, not by the first request.
         self.classifier = load_classifier(settings.classifier, index.encoder, device=settings.device)
         return index
@@ -197,6 +222,7 @@ class Engine:
             len(self._index),
             self._index.view.delta.changes,
             files,
+            shutil.disk_usage(self.settings.index).free,
             self._index.watch.facts(),
         )
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError
+from indexer.shortage import OutOfMemoryError
 from models.errors import AdaptiveRetrievalError, InvalidOptionError, ModelError
 
 logger = logging.getLogger("mrl.service")
@@ -29,6 +30,7 @@ _FAMILIES: Final[tuple[tuple[type[AdaptiveRetrievalError], tuple[HTTPStatus, str
     (BundleBusyError, (HTTPStatus.SERVICE_UNAVAILABLE, "busy")),
     (BundleStorageError, (HTTPStatus.INSUFFICIENT_STORAGE, "storage_failed")),
     (BundleError, (HTTPStatus.SERVICE_UNAVAILABLE, "index_failed")),
+    (OutOfMemoryError, (HTTPStatus.SERVICE_UNAVAILABLE, "out_of_memory")),
     (ModelError, (HTTPStatus.SERVICE_UNAVAILABLE, "model_failed")),
 )
 """What an error is answered with: by the first of its kinds."""
@@ -77,6 +79,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AdaptiveRetrievalError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(MemoryError, _out_of_memory)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
@@ -108,6 +111,12 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s: %s", request.method, request.url.path, error)
     headers = {"Retry_After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return envelope(status, code, _told(error), **headers)
+
+
+async def _out_of_memory(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s %s: out of memory: %s", request.method, request.url.path, error)
+    message = "the service has not enough memory for this now: ask for less at once, or try again"
+    return envelope(HTTPStatus.SERVICE_UNAVAILABLE, "out_of_memory", message, Retry_After="1")
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:

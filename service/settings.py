@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from indexer.opened import Verify
+
 
 def _split(value: str | Iterable[str]) -> list[str]:
     values = [value] if isinstance(value, str) else value
@@ -72,6 +74,12 @@ class Settings(BaseSettings):
     watch_budget: float = Field(
         default=0.05, gt=0, le=1, description="Share of one core that the repetitions may take."
     )
+    verify_on_open: Verify = Field(
+        default="all",
+        description="Files compared with their checksums before a generation is served: all, those that are loaded "
+        "into memory, or none, where sizes alone are looked at.",
+    )
+    wait: bool = Field(default=False, description="Where no index is published yet, wait for one, unready till then.")
     follow_seconds: float = Field(
         default=1.0, ge=0, description="How often to look for a newly published generation; 0 for never."
     )

@@ -1,6 +1,7 @@
 """The service beside vector databases: the same rows and queries, one client, each called as its users call it."""
 
 import gc
+import os
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from benchmarks.report import data_file
 from benchmarks.retrieval.config import TRUTH
 from benchmarks.retrieval.data import exact, recall
 from benchmarks.retrieval.encoders import name_as_words
-from benchmarks.retrieval.processes import Clock, isolated
+from benchmarks.retrieval.processes import isolated
 from benchmarks.service.contenders import CONTENDERS, Contender, Corpus, Knob, Opened
 from benchmarks.service.served import QUERIES, names
 from models import load_encoder
@@ -37,10 +38,11 @@ def peers(root: Path, seconds: float) -> dict[str, Any]:
 
     Args:
         root: the index that tells the rows.
-        seconds: a twentieth is the most for a point in a round; a slow contender is given fewer queries.
+        seconds: a sixth is the most for a step of a ladder, a twentieth for a point in a round; slow contenders are
+            given fewer queries.
     """
     present, left_out = _present()
-    clock = Clock()
+    load = os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="peers-") as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user
         corpus, queries = _prepare(root.with_suffix(".parquet"), Path(folder))
@@ -59,7 +61,7 @@ def peers(root: Path, seconds: float) -> dict[str, Any]:
             return round(recall(corpus.vectors, queries, found, truth), 4)
 
         for racer in racers:
-            racer.climb(right, seconds / 20)
+            racer.climb(right, seconds / 6)
         for turn in range(ROUNDS):
             _say(f"round {turn + 1} of {ROUNDS}")
             for racer in racers:
@@ -69,7 +71,7 @@ def peers(root: Path, seconds: float) -> dict[str, Any]:
     return {
         "queries": len(queries),
         "k": 10,
-        "noise": {name: clock.read()[name] for name in ("seconds", "others")},
+        "load_average_before": [round(one, 2) for one in load],
         "contenders": {racer.contender.name: racer.result() for racer in racers},
         "left_out": left_out,
     }
@@ -180,7 +182,7 @@ def _build(contender: Contender, corpus: Corpus, folder: Path) -> dict[str, Any]
     started = time.perf_counter()
     contender.build(corpus, folder)
     taken = time.perf_counter() - started
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    files = [path.stat() for path in contender.data(folder).rglob("*") if path.is_file()]
     return {"build_seconds": round(taken, 1), "disk_mb": round(sum(one.st_blocks * 512 for one in files) / 1e6, 1)}
 
 

@@ -17,6 +17,7 @@ from indexer.generations import Generations
 from indexer.manifest import Manifest
 from indexer.opened import OpenedGeneration
 from indexer.recorded_model import RecordedModel
+from indexer.shortage import told_of
 from models.encoders import Encoder
 from models.nesting import Vectors
 
@@ -53,7 +54,7 @@ def calibrate_index(
     root = Path(path)
     generations = Generations(root)
     generations.require_published()  # before the lock, which would make the directory
-    with generations.locked():
+    with told_of(root, "calibrate where there is more of it"), generations.locked():
         folder = generations.path(generations.require_published())
         with closing(OpenedGeneration(folder)) as opened:
             recorded = RecordedModel(root, opened.manifest.model, encoder, model, device)

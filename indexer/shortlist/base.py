@@ -107,6 +107,7 @@ class Shortlist(ABC):
 
         Raises:
             BundleCorruptError: the file cannot be read.
+            OutOfMemoryError: there is not enough memory for it.
         """
 
     @abstractmethod

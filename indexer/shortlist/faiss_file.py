@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from indexer.errors import BundleCorruptError
+from indexer.shortage import not_read
 from indexer.shortlist.base import Bitmap, Candidates, Shortlist
 from indexer.threads import split
 from models.nesting import Vectors
@@ -45,7 +46,9 @@ class FaissShortlist(Shortlist):
         """Read a FAISS index file; see :meth:`Shortlist.load`."""
         try:
             index = faiss.read_index(str(path))
-        except (RuntimeError, MemoryError) as error:
+        except MemoryError as error:
+            raise not_read(path) from error
+        except RuntimeError as error:
             raise BundleCorruptError(f"cannot read {path}: {str(error).strip().splitlines()[-1]}") from error
         if not isinstance(index, cls.index_type):
             raise BundleCorruptError(f"cannot read {path}: it holds {type(index).__name__}, which is no {cls.kind!r}")
@@ -53,7 +56,9 @@ class FaissShortlist(Shortlist):
 
     def save(self, path: Path) -> None:
         """Write the FAISS index."""
-        faiss.write_index(self._index, str(path))
+        # By way of a file of Python's: FAISS's own loses its last bytes on a full disk, and goes on.
+        with path.open("wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     def search(
         self,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field
 
 from indexer.errors import BundleCorruptError
+from indexer.shortage import not_read
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, Shortlist, ShortlistOptions
 from indexer.shortlist.effort import beam_efforts, beam_width
 from indexer.shortlist.gathered import gather, inner_products
@@ -90,7 +91,9 @@ class SymqgShortlist(Shortlist):
             with path.open("rb") as file:
                 few = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
             return cls(_FewRows(np.load(path, allow_pickle=False)) if few else rabitqlib.SymqgIndex.load(str(path)))
-        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        except MemoryError as error:
+            raise not_read(path) from error
+        except (OSError, RuntimeError, ValueError) as error:
             raise BundleCorruptError(f"cannot read {path}: {error}") from error
 
     def save(self, path: Path) -> None:

@@ -144,7 +144,8 @@ class WatchFacts(_Part):
         for process in watched:
             for level in process.levels:
                 overall.setdefault(level.promised, Counter()).update(level.overall)
-                if process.until >= newest.since:
+                # The newest counts whatever its clock says, which may have been set back.
+                if process is newest or process.until >= newest.since:
                     recent.setdefault(level.promised, Counter()).update(level.recent)
         promises = sorted(recent, key=lambda promised: -1.0 if promised is None else promised, reverse=True)
         levels = [LevelFacts.of(promised, recent[promised], overall[promised]) for promised in promises]

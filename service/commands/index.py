@@ -1,19 +1,21 @@
-"""``mrl index build | inspect | verify | rollback``; ``calibrate`` is registered here."""
+"""``mrl index build | inspect | verify | snapshot | rollback``; ``calibrate`` is registered here."""
 
 from __future__ import annotations
 
 import re
 import time
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 
-from indexer import BuildOptions, Corpus, Fields, Generations, LexicalOptions, build_index
+from indexer import BuildOptions, Corpus, Fields, Generations, LexicalOptions, build_index, snapshot_index
 from indexer.build import OnError
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.structure import AUTO
-from indexer.errors import BundleCorruptError
+from indexer.journal import Journal
 from indexer.manifest import Manifest
 from indexer.shortlist import KINDS
 from indexer.vectors import Storage
@@ -23,11 +25,11 @@ from models.images import ImageEncoder
 from models.nesting import Nesting
 from service.commands.calibrate import calibrate
 from service.commands.inspect import inspect
-from service.commands.output import note, print_json
+from service.commands.output import human_bytes, note, print_json
 from service.commands.progress import BuildProgress as BuildProgress  # for the commands that draw the same steps
 
 app = typer.Typer(
-    help="Build an index from a corpus, look at it, check it, go back to an earlier one.", no_args_is_help=True
+    help="Build an index from a corpus, look at it, check it, copy it, go back to an earlier one.", no_args_is_help=True
 )
 
 app.command()(calibrate)
@@ -165,17 +167,46 @@ def verify(
     index: IndexPath,
     generation: Annotated[str | None, typer.Option(help="Another generation than the published one.")] = None,
 ) -> None:
-    """Read every file of a generation and compare its checksum; exit status 1 where one differs."""
+    """Read every file of a generation, and the journal, and compare checksums; exit status 1 where one differs."""
     generations = Generations(index)
     name = generations.named(generation) if generation else generations.require_published()
     folder = generations.path(name)
     manifest = Manifest.read(folder)
-    if differing := manifest.differing_files(folder):
-        raise BundleCorruptError(
-            f"generation {name} of {index}: {', '.join(differing)} differ from the manifest; "
-            "restore them, go back with mrl index rollback, or build again"
-        )
-    typer.echo(f"generation {name} of {index}: {len(manifest.files)} files are as they were written")
+    manifest.check(folder)
+    with closing(Journal(index)) as journal:
+        updates = journal.verify()
+    typer.echo(
+        f"generation {name} of {index}: {len(manifest.files)} files are as they were written, and so are {updates} "
+        "updates in the journal"
+    )
+
+
+@app.command()
+def snapshot(
+    index: IndexPath,
+    destination: Annotated[
+        Path, typer.Argument(help="The copy: a directory that is not there yet.", show_default=False)
+    ],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy files also where they could be linked, on the same file system.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Copy the published generation and all updates while the index is in use, and compare the copy's checksums.
+
+    The copy is an index itself: serve it, or put it in the place of one that is lost. Its model is not in it.
+    """
+    started = time.monotonic()
+    result = snapshot_index(index, destination, copy=copy)
+    seconds = time.monotonic() - started
+    if json_output:
+        print_json({"index": str(index), "snapshot": str(destination), **asdict(result), "seconds": round(seconds, 3)})
+        return
+    how = "linked" if result.linked else "copied"
+    typer.echo(
+        f"{destination}: generation {result.generation} of {index}, {result.files} files ({human_bytes(result.size)}) "
+        f"{how}, and {result.operations} updates in the journal, in {seconds:.1f} s"
+    )
 
 
 @app.command()

@@ -46,6 +46,8 @@ def serve(
     max_body_bytes: Annotated[int | None, typer.Option(help=_help("max_body_bytes"))] = None,
     watch_share: Annotated[float | None, typer.Option(help=_help("watch_share"))] = None,
     watch_budget: Annotated[float | None, typer.Option(help=_help("watch_budget"))] = None,
+    verify_on_open: Annotated[str | None, typer.Option(help=_help("verify_on_open"))] = None,
+    wait: Annotated[bool | None, typer.Option(help=_help("wait"))] = None,
     follow_seconds: Annotated[float | None, typer.Option(help=_help("follow_seconds"))] = None,
     compact_after: Annotated[int | None, typer.Option(help=_help("compact_after"))] = None,
     keep_generations: Annotated[int | None, typer.Option(help=_help("keep_generations"))] = None,
@@ -77,5 +79,6 @@ def serve(
             raise InvalidOptionError(name, "no index given: name its directory, or set MRL_INDEX") from None
         message = f"{name} {problem['input']!r}: {problem['msg']} (flag --{name.replace('_', '-')}, MRL_{name.upper()})"
         raise InvalidOptionError(name, message) from None
-    Generations(settings.index).require_published()
+    if not settings.wait:
+        Generations(settings.index).require_published()
     run(settings)

@@ -125,7 +125,7 @@ def test_an_index_has_it_only_on_request_and_older_manifests_open(tmp_path):
         assert not [name for name in index.manifest.files if name in LEXICAL_FILES]
         path = index.opened.path / FILE_NAME
     content = json.loads(path.read_text())
-    del content["lexical"]
+    del content["lexical"], content["checksum"]
     path.write_text(json.dumps(content))
     with Index.open(path.parents[2], encoder=ENCODER) as index:
         assert index.manifest.lexical is None
@@ -144,8 +144,10 @@ def test_its_files_are_in_the_manifest_and_checked(tmp_path):
     assert manifest.differing_files(folder) == [LEXICAL_FILES[0]]
     content[:6] = b"broken"
     scores.write_bytes(content)
-    with pytest.raises(BundleCorruptError, match="cannot read the lexical index"):
+    with pytest.raises(BundleCorruptError, match=rf"{LEXICAL_FILES[0]} differ from the manifest"):
         Index.open(tmp_path / "index", encoder=ENCODER)
+    with pytest.raises(BundleCorruptError, match="cannot read the lexical index"):
+        Index.open(tmp_path / "index", encoder=ENCODER, verify="sizes")
 
 
 def test_fields_of_a_corpus_with_other_names(tmp_path):

@@ -249,6 +249,27 @@ def test_a_step_visits_every_thread_once_while_jobs_come():
     run(scenario, threads=3)
 
 
+def test_a_visit_to_every_thread_that_is_cancelled_holds_none_of_them():
+    """As when a service is stopped while it takes up a generation."""
+
+    async def scenario(dispatcher):
+        held = Held()
+        busy = asyncio.create_task(dispatcher.run(held))
+        while not dispatcher.pending:
+            await asyncio.sleep(0)
+        came = threading.Event()
+        visit = asyncio.create_task(dispatcher.on_every_thread(came.set))
+        assert await asyncio.to_thread(came.wait, 10)
+        visit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await visit
+        assert await asyncio.wait_for(dispatcher.run(lambda: 1), 10) == 1, "the other thread is free again"
+        held.event.set()
+        assert await busy == "held"
+
+    run(scenario)
+
+
 def test_a_step_that_fails_on_every_thread_raises():
     async def scenario(dispatcher):
         with pytest.raises(ZeroDivisionError):

@@ -151,6 +151,24 @@ class TestGenerations:
 
         serve(root, scenario)
 
+    def test_the_first_generation_can_be_waited_for(self, root, tmp_path):
+        """And the service can be stopped meanwhile."""
+
+        async def go():
+            moved = tmp_path / "later"
+            app = create_app(Settings(index=moved, auth="off", wait=True, follow_seconds=0.05, watch_share=0))
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+                loading = asyncio.create_task(app.state.engine.load())
+                await asyncio.sleep(0.1)
+                refused = await client.get("/readyz")
+                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+                root.rename(moved)
+                await loading
+                assert (await client.get("/readyz")).status_code == 200
+            await app.state.engine.close()
+
+        asyncio.run(go())
+
 
 class TestCompaction:
     def test_updates_are_folded_in_while_searches_go_on(self, root):
@@ -228,6 +246,7 @@ class TestMetrics:
             assert self.value(text, 'mrl_stage_seconds_count{stage="shortlist"}') == 3
             assert self.value(text, "mrl_generation") == 1
             assert self.value(text, "mrl_documents") == 1000
+            assert self.value(text, "mrl_disk_free_bytes") > 0
             assert self.value(text, "mrl_pending_requests") == 0
             assert self.value(text, "process_resident_memory_bytes") > 1e6
 

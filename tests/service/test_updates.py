@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from indexer import Generations, Index
+from indexer.manifest import Manifest
 from tests.conftest import write_lines
 
 
@@ -95,10 +96,12 @@ def test_mistakes_are_one_clear_line(mrl, index, tmp_path, arguments, status, me
     assert "Traceback" not in err
 
 
-def test_a_compaction_without_the_model_says_so(mrl, index, tmp_path, model_directory):
+def test_a_compaction_without_the_model_says_so(mrl, index):
     mrl("index", "delete", index, "1")
-    manifest = index / "generations" / "000001" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(str(model_directory), "/no/model"))
+    folder = index / "generations" / "000001"
+    manifest = Manifest.read(folder)
+    gone = manifest.model.model_copy(update={"name": "/no/model"})
+    manifest.model_copy(update={"model": gone}).write(folder)
     status, _, err = mrl("index", "compact", index)
     assert status == 0, err
     assert "'/no/model': no such directory" in err

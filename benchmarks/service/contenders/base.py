@@ -109,9 +109,17 @@ class Contender(ABC):
     def build(self, corpus: Corpus, folder: Path) -> None:
         """Make the store in an empty folder."""
 
+    def data(self, folder: Path) -> Path:
+        """Where in the folder the rows and the index lie."""
+        return folder
+
     @abstractmethod
     def opened(self, corpus: Corpus, folder: Path) -> AbstractContextManager[Opened]:
         """Open what :meth:`build` made."""
+
+
+EXACT: Knob = {"exact": True}
+"""The end of every ladder: each of them can look at all rows, as a promised recall may make ours do."""
 
 
 def installed(distribution: str) -> str:
@@ -127,5 +135,5 @@ def installed(distribution: str) -> str:
 
 def candidates_and_efforts() -> tuple[Knob, ...]:
     """The ladder of searches by a prefix: rows to rank by the whole vector, and the effort to find them."""
-    pairs = ((50, 50), (50, 100), (100, 100), (100, 200), (100, 400), (200, 400), (200, 800), (400, 800))
-    return tuple({"candidates": candidates, "effort": effort} for candidates, effort in pairs)
+    pairs = ((50, 50), (50, 100), (100, 100), (100, 200), (100, 400), (200, 400), (200, 800), (400, 800), (400, 1000))
+    return *({"candidates": candidates, "effort": effort} for candidates, effort in pairs), EXACT

@@ -14,6 +14,7 @@ import pyarrow as pa
 from benchmarks.service.contenders.base import (
     DEGREE,
     EF_CONSTRUCTION,
+    EXACT,
     Contender,
     Corpus,
     K,
@@ -25,8 +26,19 @@ from benchmarks.service.contenders.base import (
     installed,
 )
 
-_PROBES_AND_REFINE = ((10, 5), (20, 5), (20, 10), (20, 20), (40, 20), (40, 50), (80, 50), (160, 50), (160, 100))
-_EFFORTS_AND_REFINE = ((50, 2), (100, 2), (100, 5), (200, 5), (400, 5), (800, 5), (1500, 10))
+_PROBES_AND_REFINE = (
+    (10, 5),
+    (20, 5),
+    (20, 10),
+    (20, 20),
+    (40, 20),
+    (40, 50),
+    (80, 50),
+    (160, 50),
+    (160, 100),
+    (160, 200),
+)
+_EFFORTS_AND_REFINE = ((50, 2), (100, 2), (100, 5), (200, 5), (400, 5), (800, 5), (1500, 10), (3000, 20))
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,8 @@ class Lance(Contender):
         if self.prefix:
             return candidates_and_efforts()
         if "HNSW" in self.kind:
-            return tuple({"effort": effort, "refine": refine} for effort, refine in _EFFORTS_AND_REFINE)
-        return tuple({"probes": probes, "refine": refine} for probes, refine in _PROBES_AND_REFINE)
+            return *({"effort": effort, "refine": refine} for effort, refine in _EFFORTS_AND_REFINE), EXACT
+        return *({"probes": probes, "refine": refine} for probes, refine in _PROBES_AND_REFINE), EXACT
 
     @property
     def _column(self) -> str:
@@ -96,6 +108,10 @@ class _Table(Opened):
     def searcher(self, knob: Knob, payload: bool) -> Search:
         columns = ["row", "_distance", *(("id", "text") if payload else ())]
 
+        def exact(vector: Vectors) -> Any:
+            search = self._table.search(vector, vector_column_name="full").distance_type("cosine").limit(K)
+            return search.bypass_vector_index().select(columns).to_arrow().to_pylist()
+
         def refined(vector: Vectors) -> Any:
             search = self._table.search(vector, vector_column_name=self._vectors).distance_type("cosine").limit(K)
             search = search.ef(knob["effort"]) if "effort" in knob else search.nprobes(knob["probes"])
@@ -109,6 +125,8 @@ class _Table(Opened):
             best = np.argsort(-(rows @ vector), kind="stable")[:K]
             return found.select(columns).take(best).to_pylist()
 
+        if knob == EXACT:
+            return exact
         return ranked if self._prefix else refined
 
     def rows(self, answer: Any) -> list[int]:

@@ -19,6 +19,7 @@ import psutil
 from benchmarks.service.contenders.base import (
     DEGREE,
     EF_CONSTRUCTION,
+    EXACT,
     Contender,
     Corpus,
     K,
@@ -64,7 +65,7 @@ class PgVector(Contender):
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
-        return candidates_and_efforts() if self.prefix else tuple({"effort": effort} for effort in _EFFORTS)
+        return candidates_and_efforts() if self.prefix else (*({"effort": effort} for effort in _EFFORTS), EXACT)
 
     def build(self, corpus: Corpus, folder: Path) -> None:
         if os.geteuid() == 0:  # PostgreSQL does not run as root
@@ -94,12 +95,15 @@ class PgVector(Contender):
         """Return the query; its parameters are ``vector`` and, with a prefix, ``prefix``."""
         columns = "row, id, text" if payload else "row"
         source = "rows"
-        if self.prefix:
+        if self.prefix and knob != EXACT:
             source = (
                 f"(SELECT {columns}, full_ FROM rows ORDER BY {self._prefix_column} <=> %(prefix)s "
                 f"LIMIT {knob['candidates']}) AS candidates"
             )
         return f"SELECT {columns}, full_ <#> %(vector)s AS score FROM {source} ORDER BY score LIMIT {K}"
+
+    def data(self, folder: Path) -> Path:
+        return folder / "data" / "base"  # without the journal, which is as long as it was when rows were written
 
     @contextmanager
     def opened(self, corpus: Corpus, folder: Path) -> Iterator[Opened]:
@@ -113,11 +117,14 @@ class _Connection(Opened):
 
     def searcher(self, knob: Knob, payload: bool) -> Search:
         statement, prefix = self._pgvector.statement(knob, payload), self._pgvector.prefix
-        self._connection.execute(f"SET hnsw.ef_search = {knob['effort']}")
+        staged = prefix and knob != EXACT
+        if "effort" in knob:
+            self._connection.execute(f"SET hnsw.ef_search = {knob['effort']}")
+        self._connection.execute(f"SET enable_indexscan = {'off' if knob == EXACT else 'on'}")
         cursor = self._connection.cursor(binary=True)
 
         def search(vector: Vectors) -> Any:
-            values = {"vector": vector, "prefix": vector[:prefix]} if prefix else {"vector": vector}
+            values = {"vector": vector, "prefix": vector[:prefix]} if staged else {"vector": vector}
             return cursor.execute(statement, values, prepare=True).fetchall()
 
         return search

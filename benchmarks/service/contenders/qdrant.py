@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.service.contenders.base import (
     DEGREE,
     EF_CONSTRUCTION,
+    EXACT,
     Contender,
     Corpus,
     K,
@@ -23,7 +24,7 @@ from benchmarks.service.contenders.base import (
 )
 
 _BATCH = 1000
-_EFFORTS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_EFFORTS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Qdrant(Contender):
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
-        return candidates_and_efforts() if self.prefix else tuple({"effort": effort} for effort in _EFFORTS)
+        return candidates_and_efforts() if self.prefix else (*({"effort": effort} for effort in _EFFORTS), EXACT)
 
     def build(self, corpus: Corpus, folder: Path) -> None:
         import qdrant_edge as q
@@ -105,7 +106,7 @@ class _Shard(Opened):
         import qdrant_edge as q
 
         query, near = self._shard.query, q.Query.Nearest
-        effort = q.SearchParams(hnsw_ef=knob["effort"])
+        effort = q.SearchParams(hnsw_ef=knob.get("effort"), exact=knob == EXACT)
 
         def whole(vector: Vectors) -> Any:
             wanted = q.QueryRequest(
@@ -122,7 +123,7 @@ class _Shard(Opened):
                 q.QueryRequest(limit=K, prefetches=[first], query=near(whole, using="full"), with_payload=payload)
             )
 
-        search = staged if self._prefix else whole
+        search = staged if self._prefix and knob != EXACT else whole
         if payload:  # points turn into Python's objects when they are looked at
             return lambda vector: [(point.id, point.score, point.payload) for point in search(vector)]
         return lambda vector: [(point.id, point.score) for point in search(vector)]

@@ -1,0 +1,108 @@
+"""What lies in docker/ fits the program: names of settings and metrics, pins, and what a container may do."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from service.metrics import IndexGauges, Metrics
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCKER = ROOT / "docker"
+COMPOSE = yaml.safe_load((DOCKER / "compose.yml").read_text())
+ALERTS = yaml.safe_load((DOCKER / "monitor/alerts.yml").read_text())
+DASHBOARD = json.loads((DOCKER / "monitor/grafana/dashboards/mrl.json").read_text())
+DEPLOYMENTS = ["Dockerfile", "compose.yml", "compose.gpu.yml", *map(str, DOCKER.glob("kubernetes/*.yaml"))]
+OWN_VARIABLES = {"MRL_IMAGE", "MRL_MODEL", "MRL_PUBLISH"}
+"""What the compose file asks for that is no setting of the service."""
+
+
+@pytest.fixture(scope="module")
+def metrics_told(index):
+    metrics = Metrics()
+    metrics.watch_index(lambda: IndexGauges("000001", 1, 0, 1, 1, index.watch.facts()))
+    return set(re.findall(r"^# TYPE (\S+)", metrics.text().decode(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_settings_that_deployments_name_exist(name):
+    known = {f"MRL_{field.upper()}" for field in Settings.model_fields} | OWN_VARIABLES
+    assert set(re.findall(r"\bMRL_[A-Z_]+", (DOCKER / name).read_text())) <= known
+
+
+@pytest.mark.parametrize("source", ["alerts", "dashboard"])
+def test_the_metrics_that_are_watched_are_told(source, metrics_told):
+    if source == "alerts":
+        expressions = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
+    else:
+        expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    named = {name for one in expressions for name in re.findall(r"\b(?:mrl|process)_[a-z_]+", one)}
+    assert named
+    for name in named:
+        family = re.sub(r"_(bucket|count|sum|total)$", "", name)
+        assert {name, family, f"{family}_total"} & metrics_told, name
+
+
+def test_every_alert_is_explained():
+    page = (ROOT / "docs/operations.md").read_text()
+    for group in ALERTS["groups"]:
+        for rule in group["rules"]:
+            assert rule["alert"] in page
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_containers_may_do_little(name):
+    service = COMPOSE["services"][name]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["mem_limit"]
+    assert "privileged" not in service
+    if name != "grafana":
+        assert service["read_only"]
+    tag = service["image"].rpartition(":")[2]
+    assert "adaptive-retrieval" in service["image"] or re.match(r"v?\d+\.\d+\.\d+", tag), "images of others are pinned"
+
+
+def test_no_secret_has_a_default():
+    text = (DOCKER / "compose.yml").read_text()
+    for line in re.findall(r"\$\{MRL_API_KEY[^}]*\}", text):
+        assert line.startswith("${MRL_API_KEY:?")
+    assert "GRAFANA_PASSWORD:-}" in text, "an empty one is refused when it starts"
+
+
+def test_the_image_runs_as_nobody_in_particular():
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    final = dockerfile[dockerfile.rindex("\nFROM ") :]
+    assert re.search(r"^USER mrl$", final, re.MULTILINE)
+    assert "HEALTHCHECK" in final
+    assert "# syntax" not in dockerfile
+
+
+@pytest.mark.parametrize("kind", ["serve", "full"])
+def test_everything_is_pinned_and_nothing_says_where_from(kind):
+    lines = (DOCKER / f"requirements-{kind}.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9.\-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+    pinned = {line.partition("==")[0] for line in lines}
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"[A-Za-z0-9_.\-]+", one)[0].lower().replace("_", "-") for one in wanted}
+    training = {"matplotlib", "scikit-learn", "sentence-transformers", "torch"}
+    assert names - training <= pinned
+    assert (training <= pinned) == (kind == "full")
+    assert ("torch" in pinned) == (kind == "full")
+
+
+def test_serving_needs_none_of_what_training_does():
+    """So that the small image serves: the application is imported without any of it."""
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, service.server, service.cli, indexer\n"
+        "print([name for name in ('torch', 'sentence_transformers', 'sklearn', 'matplotlib', 'transformers') "
+        "if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
