@@ -1,7 +1,8 @@
 """Write the pinned requirements of the images from pyproject.toml, by what pip resolves here: ``python docker/pin.py``.
 
-``requirements-serve.txt`` is what building and serving an index with a static model needs; ``requirements-full.txt`` adds what
-training and transformer models need. Only names and versions are written: where packages come from is pip's configuration.
+``requirements-serve.txt`` is what building and serving an index with a static model needs; ``requirements-full.txt``
+adds what training and transformer models need. Only names and versions are written: where packages come from is pip's
+configuration.
 """
 
 import json

@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         app.add_middleware(CORSMiddleware, **auth.cors(engine.settings.cors_origins))
     if engine.settings.traces:
         engine.traces = Traces(app)
-    app.add_middleware(Frame, settings=engine.settings, metrics=engine.metrics)
+    app.add_middleware(Frame, settings=engine.settings, metrics=engine.metrics, full=lambda: engine.reads.full)
     for routes in (search, embeddings, classify, documents, generations, health, page):
         app.include_router(routes.router)
     app.mount("/static", page.PageFiles(directory=page.WEB), name="static")

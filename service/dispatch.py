@@ -20,6 +20,10 @@ _I = TypeVar("_I")
 _SMOOTHING = 0.1
 """Weight of the newest batch in the running mean of what a job costs."""
 
+_MOST_GROWTH = 2.0
+_LEAST_SECONDS = 0.002
+"""A batch counts at most as this many times the mean, and this much more."""
+
 Step = Callable[[Sequence[_I], int], Sequence[_T | BaseException]]
 """Does several jobs at once: gets their items and the number of cores it may use, returns an outcome for each."""
 
@@ -111,16 +115,19 @@ class Dispatcher:
         Raises:
             ServiceError: 503; as many jobs as allowed are pending, or those that wait will take too long.
         """
-        expected = len(self._waiting) * self._job_seconds / self.threads
+        retry_after = self.full
+        if retry_after is not None:
+            self._observer.refused("overloaded")
+            message = f"{self.pending} requests are being answered or wait; try again"
+            raise ServiceError(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", message, retry_after=retry_after)
+
+    @property
+    def full(self) -> float | None:
+        """Seconds after which to come again, where there is no room for another job; None where there is."""
+        expected = self.pending * self._job_seconds / self.threads
         if self.pending < self._limits.pending and expected <= self._limits.wait_seconds:
-            return
-        self._observer.refused("overloaded")
-        raise ServiceError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "overloaded",
-            f"{self.pending} requests are being answered or wait; try again",
-            retry_after=max(expected, 0.001),
-        )
+            return None
+        return max(expected, 0.001)
 
     async def run(
         self,
@@ -247,7 +254,9 @@ class Dispatcher:
     def _finish(self, batch: Sequence[_Job], outcomes: Sequence[Any], seconds: float) -> None:
         self._busy -= 1
         self._running -= len(batch)
-        self._job_seconds += _SMOOTHING * (seconds / len(batch) - self._job_seconds)
+        # One that took long, because something else did, must not have others refused: lasting change is followed soon.
+        cost = min(seconds / len(batch), _MOST_GROWTH * self._job_seconds + _LEAST_SECONDS)
+        self._job_seconds += _SMOOTHING * (cost - self._job_seconds)
         self._start()  # first of all: the thread is idle, while those who wait for outcomes take their time
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.future.done():

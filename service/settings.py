@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         default=128, ge=1, description="Requests searched or waiting; further ones are answered 503 with Retry-After."
     )
     max_wait_milliseconds: float = Field(
-        default=250, gt=0, description="A request that would wait longer for a thread is answered 503 with Retry-After."
+        default=100, gt=0, description="A request that would wait longer for a thread is answered 503 with Retry-After."
     )
     max_batch: int = Field(default=32, ge=1, le=1024, description="Most requests searched together.")
     max_k: int = Field(default=1000, ge=1, description="Largest k of a request.")

@@ -63,7 +63,7 @@ class TestHeaders:
         async def send(message):
             sent.append(message)
 
-        frame = Frame(fails, Settings(index="x", auth="off"), Metrics())
+        frame = Frame(fails, Settings(index="x", auth="off"), Metrics(), lambda: None)
         with pytest.raises(RuntimeError, match="too late"):
             asyncio.run(frame({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send))
         assert [message["type"] for message in sent] == ["http.response.start"]
