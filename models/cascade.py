@@ -167,7 +167,8 @@ def _stacked(by_size: Mapping[int, npt.NDArray[Any]], sizes: tuple[int, ...]) ->
 
 def _stops(sure: Confidences, thresholds: tuple[float, ...]) -> npt.NDArray[np.int64]:
     taken = np.ones(sure.shape, bool)
-    taken[:-1] = sure[:-1] >= np.asarray(thresholds)[:, None]
+    # In the precision of the confidences, as where a classifier compares them one size at a time.
+    taken[:-1] = sure[:-1] >= np.asarray(thresholds, sure.dtype)[:, None]
     stops: npt.NDArray[np.int64] = taken.argmax(axis=0)
     return stops
 

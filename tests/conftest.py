@@ -1,6 +1,7 @@
 """What several tests need: a small encoder, a small corpus, an index of it."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def make_index(root: Path, texts: list[str], encoder: StaticEncoder | None = Non
     corpus = write_lines(root / "corpus.jsonl", [{"_id": str(i), "text": text} for i, text in enumerate(texts)])
     build_index(Corpus([corpus]), encoder, root / "index", BuildOptions(**{"dims": 16, **options}))
     return Index.open(root / "index", encoder=encoder)
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_come():
+    """A server that an earlier test ran set levels for the whole process."""
+    for name in ("mrl", "mrl.access", "indexer", "models"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
