@@ -145,11 +145,14 @@ class Ranker:
         return plan
 
 
-def _read(stopped: Stopped) -> dict[str, float]:
+def _read(stopped: Stopped) -> dict[str, float | None]:
     # Of one query without NumPy's reductions, which take longer than the rerank.
     if len(stopped.read) == 1:
-        return {"read": float(stopped.read[0]), "certified": float(stopped.margin[0] > 0)}
-    return {"read": float(stopped.read.mean()), "certified": float(stopped.certified.mean())}
+        read, certified, margin = float(stopped.read[0]), float(stopped.margin[0] > 0), float(stopped.margin[0])
+    else:
+        read, certified = float(stopped.read.mean()), float(stopped.certified.mean())
+        margin = float(stopped.margin.min(initial=math.inf))
+    return {"read": read, "certified": certified, "margin": margin if math.isfinite(margin) else None}
 
 
 def _single(plan: Plan) -> Plan:

@@ -24,6 +24,8 @@ class Stage:
         structure: what found them.
         read: candidates read a query, the mean, where a stop rule left some out.
         certified: share of the queries whose answer is proved to be that of reading all of them.
+        margin: the k-th score less the highest that a candidate left unread could have, the least over the queries; a
+            positive one is the proof. None where all were read, or where there is no bound.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Stage:
     structure: str | None = None
     read: float | None = None
     certified: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,9 @@ class Dispatcher:
     def full(self) -> float | None:
         """Seconds after which to come again, where there is no room for another job; None where there is."""
         expected = self.pending * self._job_seconds / self.threads
-        if self.pending < self._limits.pending and expected <= self._limits.wait_seconds:
+        # However long jobs take, one may wait for each thread: else slow ones would leave threads idle.
+        soon = len(self._waiting) < self.threads or expected <= self._limits.wait_seconds
+        if soon and self.pending < self._limits.pending:
             return None
         return max(expected, 0.001)
 

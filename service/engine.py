@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,7 +49,8 @@ class Engine:
         self.settings, self.metrics = settings, Metrics()
         limits = Limits(settings.max_pending, settings.max_wait_milliseconds / 1e3, settings.max_batch)
         self.reads = Dispatcher("search", settings.threads, cores(), limits, self.metrics)
-        self.writes = Dispatcher("write", 1, cores(), limits)
+        # Writes are few and long: how many wait is bounded, not for how long.
+        self.writes = Dispatcher("write", 1, cores(), limits._replace(wait_seconds=math.inf))
         self.compaction = Compaction(settings)
         self._index: Index | None = None
         self.classifier: Classifier | None = None

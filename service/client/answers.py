@@ -64,6 +64,7 @@ class Stage:
     structure: str | None = None
     read: float | None = None
     certified: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,10 @@ class StageOut(BaseModel):
     certified: float | None = Field(
         description="Share of the queries whose answer is proved to be that of reading all candidates."
     )
+    margin: float | None = Field(
+        description="The k-th score less the highest that a candidate left unread could have, the least over the "
+        "queries: a positive one is the proof. Null where all were read, or where there is no bound."
+    )
 
     @classmethod
     def of(cls, stage: Stage) -> Self:
@@ -239,6 +243,7 @@ class StageOut(BaseModel):
             structure=stage.structure,
             read=stage.read,
             certified=stage.certified,
+            margin=stage.margin,
         )
 
 

@@ -180,6 +180,25 @@ def test_a_queue_that_would_take_too_long_refuses():
     run(scenario, threads=1, wait_seconds=0.05)
 
 
+def test_slow_jobs_leave_no_thread_idle():
+    async def scenario(dispatcher):
+        for _ in range(30):
+            await dispatcher.run(lambda: time.sleep(0.02))
+        held = Held()
+        tasks = []
+        for _ in range(2 * dispatcher.threads):
+            dispatcher.check_room()
+            tasks.append(asyncio.create_task(dispatcher.run(held)))
+            await asyncio.sleep(0)
+        assert (dispatcher.pending, dispatcher.waiting) == (4, 2)
+        with pytest.raises(ServiceError):
+            dispatcher.check_room()
+        held.event.set()
+        await asyncio.gather(*tasks)
+
+    run(scenario, threads=2, wait_seconds=0.001)
+
+
 def test_a_deadline_ends_the_waiting_and_the_job_is_not_begun():
     begun = []
 

@@ -72,6 +72,17 @@ def test_explain_tells_the_stages(client, opened):
     assert (rerank["dims"], rerank["candidates_in"], rerank["candidates_out"]) == (32, 50, 2)
 
 
+def test_a_stop_rule_tells_what_it_left_and_by_what_margin(client, opened):
+    text = opened.view.fetch([5])[0].payload["text"]  # found surely, as nothing else comes near
+    body = {"query": text, "k": 1, "candidates": 200, "explain": True}
+    rerank = client.post("/v1/search", json={**body, "stop": "certified"}).json()["stages"][2]
+    assert (rerank["name"], rerank["read"] < 200) == ("rerank", True)
+    assert isinstance(rerank["margin"], float)
+    assert rerank["certified"] == (rerank["margin"] > 0)
+    plain = client.post("/v1/search", json=body).json()["stages"]
+    assert all(stage["margin"] is None for stage in plain)
+
+
 def test_sizes_and_candidates_are_followed(client):
     body = {"query": "w1 w2", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
     plan = client.post("/v1/search", json=body).json()["plan"]
