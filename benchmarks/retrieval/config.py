@@ -27,7 +27,8 @@ class DataSet:
         dimension: D.
         rows: the first rows of the corpus, which is shuffled.
         compared: rows at which all structures are measured.
-        growth: rows at which those of :data:`GROWING` are measured besides.
+        growth: rows at which those of :data:`GROWING` are measured besides; where they are many, those of
+            :data:`QUICKLY_BUILT` too.
         options: arguments of builds that depend on the data, by structure.
     """
 
@@ -186,6 +187,9 @@ STRUCTURES = {
     )
 }
 GROWING = ("ours", "ours-small", "faiss-hnsw32", "symqg")
+QUICKLY_BUILT = ("faiss-ivfpq", "naive", "faiss-flat")
+"""Peers that are measured at a million rows as well, where another graph would take half an hour to build."""
+_MANY = 500_000
 
 
 CORES = os.cpu_count() or 1
@@ -194,7 +198,9 @@ CORES = os.cpu_count() or 1
 def jobs(data_set: DataSet) -> list[tuple[int, list[Structure]]]:
     """Return what is built and measured: (rows, structures)."""
     growing = [STRUCTURES[name] for name in GROWING]
-    return [(data_set.compared, list(STRUCTURES.values())), *((rows, growing) for rows in data_set.growth)]
+    many = growing + [STRUCTURES[name] for name in QUICKLY_BUILT]
+    growth = [(rows, many if rows > _MANY else growing) for rows in data_set.growth]
+    return [(data_set.compared, list(STRUCTURES.values())), *growth]
 
 
 def cache_folder(given: Path | None = None) -> Path:
