@@ -10,13 +10,12 @@ then Test", arXiv 2110.01052, section 2.3).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from indexer.calibration.truth import Recalls
-from indexer.interval import mean_interval
+from indexer.interval import mean_low
 
 
 class Sample:
@@ -44,8 +43,7 @@ class Sample:
         A plan whose mean recall is lower for some kind passes only if that kind's bound fails, so that the bounds need
         no correction for there being several (an intersection-union test).
         """
-        # One side of a two-sided interval that misses twice as often.
-        return min(mean_interval(Counter(one.tolist()), 2 * confidence - 1)[0] for one in self._by_kind)
+        return min(mean_low(recalls, confidence) for recalls in self._by_kind)
 
 
 def bounds_together(samples: Sequence[Sample], confidence: float) -> list[float]:
