@@ -14,9 +14,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from models.classification import FEATURE_LENGTH, linear_heads
 from models.classifier import LinearHeads
-from models.heads import MRLHead
+from models.heads import FEATURE_LENGTH, MRLHead, linear_heads
 from models.losses import weighted_sum
 from models.nesting import Nesting, Vectors
 

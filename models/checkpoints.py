@@ -120,6 +120,23 @@ class Checkpoints:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+class BestWeights:
+    """Stands in for :class:`Checkpoints` where a run is not to be taken up again: keeps the best weights in memory."""
+
+    exist = False
+
+    def save(self, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer, is_best: bool) -> None:
+        """Copy the weights, where they are the best."""
+        self._progress = progress
+        if is_best:
+            self._best = _weights(model)
+
+    def load_best(self, model: torch.nn.Module) -> Progress:
+        """See :meth:`Checkpoints.load_best`."""
+        model.load_state_dict(self._best)
+        return self._progress
+
+
 def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
     # Cloned: modules may share storage, which safetensors refuses.
     return {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from models.classifier import Targets
 from models.encoders import Encoder
 from models.errors import InvalidOptionError
 from models.labelled import LabelledText
 from models.static_encoder import StaticEncoder
-
-Targets = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from models.cascade import Cascade
 from models.encoders import Encoder, load_encoder
 from models.errors import InvalidOptionError, ModelError
+from models.images import ImageEncoder
 from models.model_files import read_json
 from models.nesting import Nesting, Vectors, truncate
 
@@ -23,10 +24,13 @@ HEADS_NAME = "heads.safetensors"
 CLASSIFIER_NAME = "classifier.json"
 _BATCH = 1024
 
+Targets = npt.NDArray[np.int64]
+"""Label numbers of items, shape (n,); -1 for a label that is none of the classifier's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer for one text.
+    """The answer for one text or image.
 
     Attributes:
         label: the likeliest label.
@@ -104,7 +108,7 @@ class Classifier:
         labels: the label of each row of the heads' weights.
         kind: ``mrl``, ``mrl-e`` or ``ff``: how it was trained.
         heads: the classifiers by size.
-        cascade: when a size's answer is taken; without one every text is classified at the largest size.
+        cascade: when a size's answer is taken; without one everything is classified at the largest size.
         curve: all cascades learned, by rising dimensions; the one in use is among them.
     """
 
@@ -119,6 +123,11 @@ class Classifier:
     def nesting(self) -> Nesting:
         """The encoder's nesting; its sizes are those with a head."""
         return self.encoder.nesting
+
+    @property
+    def of_images(self) -> bool:
+        """Whether it was trained on images: their vectors go to :meth:`classify_vectors`, and texts nowhere."""
+        return isinstance(self.encoder, ImageEncoder)
 
     def logits(self, vectors: Vectors) -> dict[int, Vectors]:
         """Logits of encoded documents at every size.
@@ -142,8 +151,10 @@ class Classifier:
             cascade: use this one of the curve instead.
 
         Raises:
-            InvalidOptionError: a size without a head.
+            InvalidOptionError: a size without a head, or a classifier of images.
         """
+        if self.of_images:
+            raise InvalidOptionError("input", f"{self.encoder.name} classifies images and not texts: give images")
         return [
             answer
             for start in range(0, len(texts), _BATCH)
@@ -155,7 +166,7 @@ class Classifier:
     def classify_vectors(
         self, vectors: Vectors, *, dims: int | None = None, cascade: Cascade | None = None
     ) -> list[Classification]:
-        """:meth:`classify` of encoded documents."""
+        """:meth:`classify` of vectors that ``encoder`` gave, shape (n, D): of documents, or of images."""
         if dims is not None and dims not in self.nesting.sizes:
             raise InvalidOptionError("dims", f"dims {dims}: the classifier has sizes {list(self.nesting.sizes)}")
         steps = self._steps(dims, cascade or self.cascade)
@@ -197,7 +208,7 @@ class Classifier:
 
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "auto") -> Classifier:
-        """Load a directory that ``mrl train`` wrote from labelled texts.
+        """Load a directory that ``mrl train`` wrote from labelled texts or images.
 
         Raises:
             ModelError: no such directory, no classifier in it, or files that do not fit together.
@@ -206,7 +217,7 @@ class Classifier:
         if not (path / CLASSIFIER_NAME).exists():
             raise ModelError(
                 f"no classifier in {path} ({CLASSIFIER_NAME} is missing): `mrl train` makes one from rows with text "
-                "and label"
+                "and label, or from a folder of images for each label"
             )
         encoder = load_encoder(str(path), device=device)
         record = read_json(path / CLASSIFIER_NAME)

@@ -6,7 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.classifier import LinearHeads
 from models.nesting import Nesting
+
+FEATURE_LENGTH = 8.0
+"""Length of the prefixes a head sees: long enough that weights of ordinary size give confident answers."""
 
 LinearMaps = dict[int, tuple[Tensor, Tensor]]
 """Weight, shape (L, m), and bias, shape (L,), by size m; L is the number of labels."""
@@ -112,6 +116,20 @@ class SlimmableHead(nn.Module):
             shift = norm.bias.detach() - norm.running_mean * slope
             maps[size] = weight[:, :size] * slope, bias + weight[:, :size] @ shift
         return maps
+
+
+Head = MRLHead | TiedHead | SlimmableHead
+
+
+def linear_heads(head: Head) -> LinearHeads:
+    """Take a trained head's classifiers as arrays over unit prefixes."""
+    assert head.length is not None
+    maps = head.linear_maps()
+    return LinearHeads(
+        {size: (head.length * weight).cpu().numpy() for size, (weight, _) in maps.items()},
+        {size: bias.cpu().numpy().copy() for size, (_, bias) in maps.items()},
+        tied=isinstance(head, TiedHead),
+    )
 
 
 def prefix(features: Tensor, size: int, length: float | None) -> Tensor:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from benchmarks.representation.config import Settings
 from models.baselines import int8, low_rank_logits, one_bit, principal_components, probe, random_features
 from models.cascade import Cascade, choose, choose_within, measure
-from models.classification import accuracy, classifier_vectors, confidences, train_classifier
+from models.classification import classifier_vectors, train_classifier
 from models.classification_data import ClassificationData
 from models.classification_options import ClassificationOptions
 from models.classifier import Classifier, LinearHeads
+from models.classifier_training import accuracy, confidences
 from models.evaluation.few_shot import few_shot
 from models.evaluation.retrieval import RetrievalPlan, evaluate_retrieval
 from models.nesting import Nesting, Vectors
@@ -140,7 +141,7 @@ def _train(data: ClassificationData, settings: Settings, kind: str, nesting: Nes
     started = time.perf_counter()
     options = ClassificationOptions(kind=kind, nesting=nesting, seed=seed, **settings.training)
     result = train_classifier(data, options)
-    best = result.history[result.best_epoch - 1]["accuracy"]
+    best = result.validation
     shown = "  ".join(f"{size}: {score:.3f}" for size, score in best.items())
     _note(f"seed {seed} {kind}: epoch {result.best_epoch}, {time.perf_counter() - started:.0f} s, validation {shown}")
     return result.classifier

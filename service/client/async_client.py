@@ -93,14 +93,15 @@ class AsyncClient:
 
     async def classify(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | None = None,
         *,
+        images: Sequence[bytes] | None = None,
         dims: int | None = None,
         accuracy: float | None = None,
         timeout: float | None = None,
     ) -> answers.Classification:
-        """Label texts: each by the shortest prefix that is sure enough of it, or all at one size."""
-        return await self._do(calls.classify(texts, dims, accuracy), timeout)
+        """Label texts, or the bytes of image files: each by the shortest sure prefix, or all at one size."""
+        return await self._do(calls.classify(texts, images, dims, accuracy), timeout)
 
     async def upsert(
         self, identifier: str, row: Mapping[str, Any], *, timeout: float | None = None

@@ -99,9 +99,17 @@ def embeddings(
     return _post("/v1/embeddings", body, _read_embeddings)
 
 
-def classify(texts: Sequence[str], dims: int | None, accuracy: float | None) -> Call[answers.Classification]:
-    """Classify texts."""
-    return _post("/v1/classify", {"input": list(texts), "dims": dims, "accuracy": accuracy}, _reader(_CLASSIFICATION))
+def classify(
+    texts: Sequence[str] | None, images: Sequence[bytes] | None, dims: int | None, accuracy: float | None
+) -> Call[answers.Classification]:
+    """Classify texts, or what is in image files."""
+    body = {
+        "input": None if texts is None else list(texts),
+        "images": None if images is None else [_base64(image) for image in images],
+        "dims": dims,
+        "accuracy": accuracy,
+    }
+    return _post("/v1/classify", body, _reader(_CLASSIFICATION))
 
 
 def upsert(identifier: str, row: Mapping[str, Any]) -> Call[answers.Upserted]:

@@ -109,14 +109,15 @@ class Client:
 
     def classify(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | None = None,
         *,
+        images: Sequence[bytes] | None = None,
         dims: int | None = None,
         accuracy: float | None = None,
         timeout: float | None = None,
     ) -> answers.Classification:
-        """Label texts: each by the shortest prefix that is sure enough of it, or all at one size."""
-        return self._do(calls.classify(texts, dims, accuracy), timeout)
+        """Label texts, or the bytes of image files: each by the shortest sure prefix, or all at one size."""
+        return self._do(calls.classify(texts, images, dims, accuracy), timeout)
 
     def upsert(self, identifier: str, row: Mapping[str, Any], *, timeout: float | None = None) -> answers.Upserted:
         """Add a document, or replace the one of this id. When this returns, searches find it.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from indexer.corpus import Document
+from indexer.encoding import encode_documents
 from models.cascade import choose
 from models.classifier import Classifier
 from models.errors import DataError, InvalidOptionError
+from models.images import IMAGE_SUFFIXES, is_image_file
+from models.nesting import Vectors
 from models.rows import BrokenRow, is_row_file, read_rows
-from service.commands.output import note, print_json, print_table
+from service.commands.output import note, note_passed_over, print_json, print_table
 
 _SHOWN = 60
 """Characters of a text in the table."""
@@ -21,9 +27,13 @@ def classify(
     model: Annotated[
         Path, typer.Argument(help="Directory of a classifier that `mrl train` wrote.", show_default=False)
     ],
-    texts: Annotated[
+    items: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts, or files of rows: .jsonl[.gz|.zst], .csv, .tsv or .parquet.", show_default=False),
+        typer.Argument(
+            help="Texts, or files of rows: .jsonl[.gz|.zst], .csv, .tsv or .parquet. Of a classifier of images: image "
+            "files, or folders of them.",
+            show_default=False,
+        ),
     ] = None,
     text_field: Annotated[str, typer.Option(help="Field of the text in files.")] = "text",
     dims: Annotated[
@@ -33,49 +43,101 @@ def classify(
         float | None,
         typer.Option(help="Use the cheapest cascade with this validation accuracy. Default: that of the full size."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Stop after this many texts.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after this many texts or images.", min=1)] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Classify texts adaptively: each stops at the shortest size that is sure enough of its answer."""
+    """Classify texts or images adaptively: each stops at the shortest size that is sure enough of its answer."""
     classifier = Classifier.load(model)
     if accuracy is not None and not classifier.curve:
         raise InvalidOptionError("accuracy", f"{model} has one size and no cascade to choose by --accuracy")
     cascade = choose(list(classifier.curve), accuracy) if accuracy is not None else classifier.cascade
     if accuracy is not None and cascade is not None and cascade.accuracy < accuracy:
         note(f"no cascade has validation accuracy {accuracy}; the best has {cascade.accuracy:.4f}")
-    read = _read(texts or [], text_field)[:limit]
+    if classifier.of_images:
+        kind, (read, vectors) = "image", _encoded(_image_files(items or [], model)[:limit], classifier)
+        answers = classifier.classify_vectors(vectors, dims=dims, cascade=cascade)
+    else:
+        kind, read = "text", _texts(items or [], text_field, model)[:limit]
+        answers = classifier.classify(read, dims=dims, cascade=cascade)
     if not read:
-        raise DataError("no text to classify: give texts or files after the model")
-    answers = classifier.classify(read, dims=dims, cascade=cascade)
+        wanted = "image files or folders of them" if classifier.of_images else "texts or files"
+        raise DataError(f"no {kind} to classify: give {wanted} after the model")
+    mean_dims = sum(answer.dims for answer in answers) / len(answers)
     if json_output:
-        print_json(
-            {
-                "answers": [{"text": text, **answer.to_json()} for text, answer in zip(read, answers, strict=True)],
-                "mean_dims": sum(answer.dims for answer in answers) / len(answers),
-            }
-        )
+        found = [{kind: item, **answer.to_json()} for item, answer in zip(read, answers, strict=True)]
+        print_json({"answers": found, "mean_dims": mean_dims})
         return
     rows = [
-        (answer.label, f"{answer.confidence:.3f}", str(answer.dims), " ".join(text.split())[:_SHOWN])
-        for text, answer in zip(read, answers, strict=True)
+        (answer.label, f"{answer.confidence:.3f}", str(answer.dims), " ".join(item.split())[:_SHOWN])
+        for item, answer in zip(read, answers, strict=True)
     ]
-    print_table(("label", "confidence", "dimensions", "text"), rows)
-    note(f"{sum(answer.dims for answer in answers) / len(answers):.1f} dimensions a text on average")
+    print_table(("label", "confidence", "dimensions", kind), rows)
+    note(f"{mean_dims:.1f} dimensions {'an image' if classifier.of_images else 'a text'} on average")
 
 
-def _read(given: list[str], field: str) -> list[str]:
+def _texts(given: list[str], field: str, model: Path) -> list[str]:
     """Take arguments as texts, except names of existing files of rows."""
     texts = []
     for argument in given:
         path = Path(argument)
-        if not is_row_file(path) or not path.is_file():
+        if not argument or not _exists(path):
             texts.append(argument)
-            continue
-        for row in read_rows(path):
-            text = None if isinstance(row, BrokenRow) else row.fields.get(field)
-            if isinstance(text, str):
-                texts.append(text)
-            else:
-                reason = row.reason if isinstance(row, BrokenRow) else f"no text in field {field!r}"
-                note(f"passed over {path} line {row.number}: {reason}")
+        elif is_image_file(path) or any(_images_below(path)):
+            raise DataError(
+                f"{argument} {'is an image' if path.is_file() else 'holds images'}, and {model} classifies texts: give "
+                "texts or files of rows"
+            )
+        elif not is_row_file(path) or not path.is_file():
+            texts.append(argument)
+        else:
+            texts += _rows(path, field)
     return texts
+
+
+def _rows(path: Path, field: str) -> list[str]:
+    texts = []
+    for row in read_rows(path):
+        text = None if isinstance(row, BrokenRow) else row.fields.get(field)
+        if isinstance(text, str):
+            texts.append(text)
+        else:
+            reason = row.reason if isinstance(row, BrokenRow) else f"no text in field {field!r}"
+            note(f"passed over {path} line {row.number}: {reason}")
+    return texts
+
+
+def _image_files(given: list[str], model: Path) -> list[Path]:
+    """Take arguments as image files and as folders of them, whose images come in the order of their paths."""
+    files = []
+    for argument in given:
+        path = Path(argument)
+        found = [path] if is_image_file(path) else sorted(_images_below(path))
+        if not found:
+            raise DataError(
+                f"{argument!r:.80} is no image file ({', '.join(IMAGE_SUFFIXES)}) and no folder that holds one: "
+                f"{model} classifies images"
+            )
+        files += found
+    return files
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    if _exists(folder) and folder.is_dir():
+        yield from (path for path in folder.rglob("*") if is_image_file(path) and path.is_file())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a text may be too long for a name, or hold what none may
+        return False
+
+
+def _encoded(files: list[Path], classifier: Classifier) -> tuple[list[str], Vectors]:
+    """Encode images, passing over those that cannot be read; return the names of the others and their vectors."""
+    documents = [Document(str(path), "", {}, image=path) for path in files]
+    vectors, problems = encode_documents(classifier.encoder, documents)
+    names = [document.id for document in documents]
+    note_passed_over([(name, problem) for name, problem in zip(names, problems, strict=True) if problem], "images")
+    good = [place for place, problem in enumerate(problems) if not problem]
+    return [names[place] for place in good], vectors[np.array(good, np.int64)]

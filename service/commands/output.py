@@ -30,6 +30,14 @@ def note(text: str) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
+def note_passed_over(problems: Sequence[tuple[object, str]], items: str) -> None:
+    """Say on standard error what was passed over and why: (name, reason) of the first ten, and how many more."""
+    for name, reason in problems[:10]:
+        note(f"passed over {name}: {reason}")
+    if len(problems) > 10:
+        note(f"passed over {len(problems) - 10} further {items}")
+
+
 def fail(text: str) -> None:
     """Say on standard error what went wrong."""
     console().print(f"error: {text}", style="red", markup=False, soft_wrap=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.classification_options import ClassificationOptions
 from models.encoders import load_encoder
 from models.labelled import read_labelled, split_labelled
 from models.model_output import check_output
-from service.commands.output import ProgressDisplay, note, print_table
+from service.commands.output import ProgressDisplay, note, note_passed_over, print_table
+
+if TYPE_CHECKING:
+    from models.classifier_training import TrainedClassifier
 
 
 def train_labelled(
@@ -31,34 +34,31 @@ def train_labelled(
         out: the model's directory.
         options: what decides the run.
         validation: share held out where no row says ``valid``.
-        restart: delete an earlier model in ``out``.
+        restart: delete an earlier model or checkpoint in ``out`` and begin anew.
     """
     # torch takes seconds to import, which --help need not wait for
-    from models.classification import accuracy, classifier_vectors, save_classifier, train_classifier
+    from models.classification import save_classifier, train_classifier
     from models.classification_data import ClassificationData
 
     check_output(out, restart)
     read = read_labelled(files, *fields)
-    for source, line, reason in read.rejected[:10]:
-        note(f"passed over {source} line {line}: {reason}")
-    if len(read.rejected) > 10:
-        note(f"passed over {len(read.rejected) - 10} further rows")
+    note_passed_over([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
     parts = split_labelled(read.items, validation, options.seed)
     data = ClassificationData.prepare(parts, load_encoder(base))
     with LabelledProgress() as progress:
-        result = train_classifier(data, options, progress.report)
-    classifier = result.classifier
-    validated = result.history[result.best_epoch - 1]["accuracy"]
-    tested = {}
-    if len(data.test_targets):
-        tested = accuracy(classifier, classifier_vectors(classifier, data.test), data.test_targets)
-    save_classifier(result, out, options, base, tested)
+        result = train_classifier(data, options, progress.report, out=out)
+    save_classifier(result, out, options, base)
+    print_result(result, out)
+
+
+def print_result(result: TrainedClassifier, out: Path) -> None:
+    """Print a classifier's accuracy by size, and say what its cascade is worth and where it is."""
     rows = [
-        (str(size), f"{validated[size]:.2%}", f"{tested[size]:.2%}" if tested else "")
-        for size in classifier.nesting.sizes
+        (str(size), f"{result.validation[size]:.2%}", f"{result.test[size]:.2%}" if result.test else "")
+        for size in result.classifier.nesting.sizes
     ]
-    print_table(("dimensions", "validation", "test"), rows, f"top-1 accuracy, {len(data.labels)} labels")
-    if cascade := classifier.cascade:
+    print_table(("dimensions", "validation", "test"), rows, f"top-1 accuracy, {len(result.classifier.labels)} labels")
+    if cascade := result.classifier.cascade:
         note(
             f"cascade: {cascade.accuracy:.2%} on validation with {cascade.dims:.1f} expected dimensions "
             f"({cascade.dims_summed:.1f} where all sizes used are added up)"
@@ -67,7 +67,7 @@ def train_labelled(
 
 
 class LabelledProgress(ProgressDisplay):
-    """Draws what :func:`models.classification.train_classifier` reports."""
+    """Draws what :func:`models.classifier_training.train_run` reports."""
 
     def __init__(self, items: str = "texts") -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class LabelledProgress(ProgressDisplay):
     def report(self, event: str, facts: dict[str, Any]) -> None:
         """Take an event."""
         if event == "start":
-            self._task = self._bar.add_task("training", total=facts["steps"], completed=0, facts="")
+            self._task = self._bar.add_task("training", total=facts["steps"], completed=facts["done"], facts="")
             note(
                 f"{facts['training']} {self._items} to train on, {facts['validation']} to validate on, "
                 f"sizes {', '.join(map(str, facts['sizes']))}"

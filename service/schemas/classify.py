@@ -13,7 +13,7 @@ from service.schemas.inputs import Texts
 
 
 class ClassifyRequest(BaseModel):
-    """Texts to classify."""
+    """Texts or images to classify: exactly one of ``input`` and ``images``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -23,10 +23,18 @@ class ClassifyRequest(BaseModel):
                 "required": ["dims", "accuracy"],
                 "properties": {"dims": {"type": "integer"}, "accuracy": {"type": "number"}},
             },
+            "oneOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in ("input", "images")
+            ],
         },
     )
 
-    input: Texts = Field(description="A text, or several.")
+    input: Texts | None = Field(default=None, description="A text, or several.")
+    images: list[str] | None = Field(
+        default=None,
+        description="Images, where the classifier is one of images: base64 of a file each.",
+        json_schema_extra={"minItems": 1},
+    )
     dims: StrictInt | None = Field(default=None, ge=1, description="Classify at this size alone.")
     accuracy: StrictFloat | None = Field(
         default=None,
@@ -38,13 +46,15 @@ class ClassifyRequest(BaseModel):
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
+        if (self.input is None) == (self.images is None):
+            raise ValueError("give exactly one of input, which is texts, and images")
         if self.dims is not None and self.accuracy is not None:
             raise ValueError("give dims or accuracy, not both: a size alone is no cascade")
         return self
 
 
 class ClassificationOut(BaseModel):
-    """The answer for one text."""
+    """The answer for one text or image."""
 
     label: str
     confidence: float = Field(description="Softmax probability at the size that answered; not calibrated.")
@@ -67,7 +77,7 @@ class CascadeOut(BaseModel):
 
 
 class ClassifyAnswer(BaseModel):
-    """Answers in the order of the texts."""
+    """Answers in the order of the texts or images."""
 
     results: list[ClassificationOut]
     model: str

@@ -8,17 +8,11 @@ from sentence_transformers import SentenceTransformer
 
 from models import DataError, InvalidOptionError, ModelError, Nesting, TrainingError, load_encoder
 from models.cascade import choose
-from models.classification import (
-    accuracy,
-    classifier_vectors,
-    resized,
-    save_classifier,
-    train_classifier,
-    without_tokens,
-)
+from models.classification import classifier_vectors, resized, save_classifier, train_classifier, without_tokens
 from models.classification_data import ClassificationData
 from models.classification_options import ClassificationOptions
 from models.classifier import Classifier, LinearHeads, answer
+from models.classifier_training import accuracy
 from models.labelled import LabelledText, is_labelled, read_labelled, split_labelled
 from models.model_output import check_output
 from tests.conftest import WORDS, make_encoder, write_lines
@@ -72,7 +66,7 @@ def trained(data, events):
 @pytest.fixture(scope="module")
 def directory(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("classifier") / "model"
-    save_classifier(trained, path, options(), "tiny", {32: 0.5})
+    save_classifier(trained, path, options(), "tiny")
     return path
 
 

@@ -28,7 +28,7 @@ TEXTS = [item.text for item in make_items(80, seed=3)]
 def directory(tmp_path_factory):
     out, chosen = tmp_path_factory.mktemp("classifier") / "topics", options()
     data = ClassificationData.prepare(split_labelled(make_items(), 0.1, 0), make_encoder())
-    save_classifier(train_classifier(data, chosen), out, chosen, "tiny", {})
+    save_classifier(train_classifier(data, chosen), out, chosen, "tiny")
     return out
 
 
@@ -95,7 +95,9 @@ def test_the_accuracy_wanted_chooses_the_cascade(client, classifier):
 @pytest.mark.parametrize(
     ("body", "param", "message"),
     [
-        ({}, "input", "Field required"),
+        ({}, None, "give exactly one of input, which is texts, and images"),
+        ({"input": "a", "images": ["eA=="]}, None, "give exactly one of input, which is texts, and images"),
+        ({"images": ["eA=="]}, "images", "the classifier is one of texts: give input and no images"),
         ({"input": []}, "input", "at least one text"),
         ({"input": ["a", ""]}, "input", "text 1 is empty"),
         ({"input": [3]}, "input", "give a text or a list of texts"),

@@ -79,6 +79,57 @@ def test_what_cannot_be_classified(mrl, model, model_directory, tmp_path):
     assert "no text in field 'text'" in err
 
 
+def test_an_image_is_no_text(mrl, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    (tmp_path / "letters").mkdir()
+    for name in ("one.png", "photos/more/two.JPG"):
+        (tmp_path / name).write_bytes(b"?")
+    for argument, message in (("one.png", "one.png is an image, and"), ("photos", "photos holds images, and")):
+        status, _, err = mrl("classify", model, "w1", argument)
+        assert status == 1
+        assert message in err
+        assert f"{model} classifies texts" in err
+    # A text is no less one for looking like a name.
+    texts = ["two.png", "letters", "", "w1 " * 200 + ".png", "w1\0.csv"]
+    status, out, err = mrl("classify", model, *texts, "--json")
+    assert status == 0, err
+    assert [answer["text"] for answer in json.loads(out)["answers"]] == texts
+
+
+def test_ctrl_c_keeps_the_best_and_the_same_command_goes_on(mrl, rows, model_directory, tmp_path, monkeypatch):
+    arguments = ("train", rows, "--base", model_directory, "--out", tmp_path / "model", *TRAIN)
+    with monkeypatch.context() as patch:
+        patch.setattr("service.commands.train_labelled.LabelledProgress.report", interrupt_at(20))
+        status, _, err = mrl(*arguments)
+    assert status == 0, err
+    assert "interrupted after 2 epochs" in err
+    assert mrl("classify", tmp_path / "model", "w1 w2 w3")[0] == 0
+    status, _, err = mrl(*arguments, "--seed", "1")
+    assert status == 1
+    assert "checkpoint of another run: it had {'seed': 0}, this run has {'seed': 1}" in err
+    status, _, err = mrl(*arguments)
+    assert status == 0, err
+    assert "finished after 6 epochs" in err
+    assert err.count(" accuracy  2: ") == 4, "two of the six epochs were done"
+    assert not (tmp_path / "model" / "checkpoint").exists()
+    status, _, err = mrl(*arguments)
+    assert "already holds a model" in err
+    status, _, err = mrl(*arguments, "--seed", "1", "--restart")
+    assert status == 0, err
+    assert err.count(" accuracy  2: ") == 6
+
+
+def interrupt_at(step):
+    """Draw nothing, and interrupt a run after a step."""
+
+    def report(display, event, facts):
+        if event == "step" and facts["step"] == step:
+            raise KeyboardInterrupt
+
+    return report
+
+
 def test_a_single_size_has_no_cascade(mrl, rows, model_directory, tmp_path):
     out = tmp_path / "ff"
     status, _, err = mrl(

@@ -205,7 +205,8 @@ def test_texts_are_classified(connect):
     service = Service({"results": [{"label": "sea", "confidence": 0.9, "dims": 8}], "model": "m", "mean_dims": 8})
     answer = connect(service).classify(["tides"])
     assert answer == api.Classification((api.Label("sea", 0.9, 8),), "m", 8)
-    assert service.bodies == [{"input": ["tides"]}]
+    connect(service).classify(images=[b"x"], dims=8)
+    assert service.bodies == [{"input": ["tides"]}, {"images": ["eA=="], "dims": 8}]
 
 
 def test_documents_are_put_read_and_deleted_whatever_their_id(connect):
