@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import math
 import shutil
@@ -16,7 +17,7 @@ from indexer import BundleError, Generations, Index, SearchOptions
 from indexer.threads import cores
 from indexer.watch import WatchOptions
 from models.classifier import Classifier, load_classifier
-from models.errors import AdaptiveRetrievalError
+from models.errors import AdaptiveRetrievalError, InvalidOptionError
 from service.compaction import Compaction
 from service.dispatch import Dispatcher, Limits
 from service.errors import ServiceError
@@ -26,6 +27,9 @@ from service.traces import Traces
 
 logger = logging.getLogger("mrl.service")
 _T = TypeVar("_T")
+_SMALL_PNG: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="
+)
 _LONGEST_PAUSE: Final = 60.0
 """Seconds between tries to take up a generation that cannot be opened."""
 
@@ -230,4 +234,7 @@ class Engine:
 
 
 def _search_once(index: Index) -> None:
-    index.search(["warm up"], SearchOptions(k=1))
+    try:
+        index.search(["warm up"], SearchOptions(k=1))
+    except InvalidOptionError:  # a vision model has no text side
+        index.search_images([_SMALL_PNG], SearchOptions(k=1))

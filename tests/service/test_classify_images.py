@@ -7,7 +7,8 @@ import httpx
 import numpy as np
 import pytest
 
-from models import InvalidOptionError, Nesting
+from indexer import BuildOptions, Corpus, build_index
+from models import InvalidOptionError, Nesting, load_encoder
 from models.cascade import choose
 from models.classifier import Classifier
 from models.image_training import save_image_classifier, train_images
@@ -187,3 +188,20 @@ def test_what_cannot_be_classified_is_refused_by_name(client, folder):
         assert response.status_code == 422, response.text
         assert error_of(response)["param"] == param
         assert message in error_of(response)["message"]
+
+
+def test_an_index_of_a_model_without_a_text_side_is_served_and_searched_by_image(directory, folder, tmp_path):
+    build_index(Corpus([folder]), load_encoder(str(directory), device="cpu"), tmp_path / "index", BuildOptions())
+    settings = Settings(
+        index=tmp_path / "index", classifier=str(directory), port=0, auth="off", device="cpu", log_level="warning"
+    )
+    item = list_labelled_images(folder)[0]
+    image = base64.b64encode(item.path.read_bytes()).decode()
+    with running(settings) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        hit = client.post("/v1/search", json={"image": image, "k": 1}).json()["results"][0]
+        assert hit["id"] == item.path.relative_to(folder).as_posix()
+        refused = client.post("/v1/search", json={"query": "five"})
+        embedding = client.post("/v1/embeddings", json={"input": "five", "model": directory.name})
+        for answer in (refused, embedding):
+            assert answer.status_code == 422
+            assert "encodes images only, not 'five': give an image" in error_of(answer)["message"]
