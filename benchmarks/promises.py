@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("--structures", default="hnsw:128,symqg:256", help="kind:dims, separated by commas")
     parser.add_argument("--sets", default="cranfield,cisi,packages")
     parser.add_argument("--model", default="wordllama")
+    parser.add_argument("--save", default="promises", help="name of the results")
     options = parser.parse_args()
     encoder = load_encoder(options.model)
     results: dict[str, Any] = {}
@@ -180,9 +181,9 @@ def main() -> None:
                     results[f"{name}, {structure}, {mode}"] = summary(found)
                 opened.close()
     save(
-        "promises",
+        options.save,
         {
-            "model": options.model,
+            "model": Path(options.model).name,
             "package_rows": options.rows,
             "seeds": options.seeds,
             "confidence": CalibrationOptions().confidence,
