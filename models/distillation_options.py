@@ -29,8 +29,9 @@ class DistillationOptions:
             student learns: a second source of what words mean, and one that a static student can copy. None leaves
             it out.
         assistant_weight: length of its vectors where the teacher's have length 1.
+        ranking: weight of the ranking loss on the shortest prefixes beside regression; 0 leaves it out.
         contrast: weight of the contrastive loss beside the distillation losses; 0 leaves it out.
-        temperature: what cosines are divided by in InfoNCE.
+        temperature: what cosines are divided by in InfoNCE and in the ranking loss.
         validation: share of pairs held out.
         seed: of the split, the order and the new columns.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -42,11 +43,12 @@ class DistillationOptions:
     precision: str = "auto"
     max_texts: int | None = None
     max_seconds: float | None = None
-    steps: int = 1500
+    steps: int = 3000
     batch_size: int = 512
-    learning_rate: float = 0.003
+    learning_rate: float = 0.004
     assistant: str | None = None
     assistant_weight: float = 1.0
+    ranking: float = 1.0
     contrast: float = 0.3
     temperature: float = 0.05
     validation: float = 0.02
@@ -63,5 +65,6 @@ class DistillationOptions:
                 raise InvalidOptionError(name, f"{name} {value}: give a positive number")
         if self.precision not in PRECISIONS:
             raise InvalidOptionError("precision", f"precision {self.precision!r}: give one of {', '.join(PRECISIONS)}")
-        if not 0 <= self.contrast < math.inf:
-            raise InvalidOptionError("contrast", f"contrast {self.contrast}: give 0 or a positive number")
+        for name in ("ranking", "contrast"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give 0 or a positive number")

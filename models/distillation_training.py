@@ -18,7 +18,7 @@ from torch.nn import functional
 from models.checkpoints import Checkpoints, Progress
 from models.distillation_options import DistillationOptions
 from models.errors import TrainingError
-from models.losses import cosine_regression, info_nce, matryoshka, same_text
+from models.losses import cosine_regression, info_nce, matryoshka, same_text, score_distillation
 from models.nesting import Nesting, Vectors
 from models.pairs import Pair
 
@@ -50,6 +50,32 @@ def distillation_loss(vectors: Tensor, targets: Tensor, nesting: Nesting) -> Ten
     covered = Nesting(tuple(sizes), nesting.weights[: len(sizes)])
     prefixes = vectors[:, : covered.dimension], targets[:, : covered.dimension]
     return matryoshka(cosine_regression, prefixes, covered)[0] / sum(covered.weights)
+
+
+def ranking_loss(vectors: Tensor, targets: Tensor, nesting: Nesting, temperature: float) -> Tensor:
+    """Listwise distillation: each text ranks the others of its batch as the teacher does, by the shortest prefixes.
+
+    What a short prefix cannot hold of the teacher's vectors is left to it by regression, direction by direction; what
+    retrieval asks of it is the order. The sizes are those up to a quarter of the student's width, the first at least:
+    larger ones follow the teacher's vectors well enough for the order to come by itself.
+
+    Args:
+        vectors: the student's, shape (n, D), any scale.
+        targets: the teacher's, shape (n, T), unit rows.
+        nesting: sizes up to D.
+        temperature: what cosines are divided by.
+
+    Returns:
+        The weighted mean over those prefixes of :func:`models.losses.score_distillation`.
+    """
+    sizes = [size for size in nesting.sizes if size <= nesting.dimension // 4] or nesting.sizes[:1]
+    short = Nesting(tuple(sizes), nesting.weights[: len(sizes)])
+    scores, itself = targets @ targets.T, torch.eye(len(targets), dtype=torch.bool, device=targets.device)
+
+    def base(prefixes: Tensor) -> Tensor:
+        return score_distillation(prefixes, prefixes, scores, temperature, exclude=itself)
+
+    return matryoshka(base, [vectors[:, : short.dimension]], short)[0] / sum(short.weights)
 
 
 class TokenLists:
@@ -141,6 +167,8 @@ class StudentTraining:
         targets = functional.normalize(self._targets[rows].to(self._device), dim=1)
         vectors = self._embedding(*self._texts.batch(rows, self._device))
         loss = _REGRESSION * distillation_loss(vectors, targets, options.nesting)
+        if options.ranking:
+            loss = loss + options.ranking * ranking_loss(vectors, targets, options.nesting, options.temperature)
         if self._pairs:
             rows = rng.choice(len(self._pairs), min(options.batch_size, len(self._pairs)), replace=False)
             exclude = same_text([self._pairs[row].query for row in rows], [self._pairs[row].document for row in rows])

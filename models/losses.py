@@ -11,6 +11,9 @@ from torch.nn import functional
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
+_NO_SCORE = -1e4
+"""Under any score over any temperature; its softmax is 0."""
+
 
 def weighted_sum(losses: Mapping[int, Tensor], nesting: Nesting) -> Tensor:
     """Σₘ cₘ · Lₘ (MRL, equation 1): one number out of the losses of all sizes.
@@ -76,7 +79,9 @@ def info_nce(queries: Tensor, documents: Tensor, temperature: float, exclude: Te
     return functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
-def score_distillation(queries: Tensor, documents: Tensor, scores: Tensor, temperature: float) -> Tensor:
+def score_distillation(
+    queries: Tensor, documents: Tensor, scores: Tensor, temperature: float, exclude: Tensor | None = None
+) -> Tensor:
     """Listwise distillation: KL divergence of the student's ranking of the documents from the teacher's.
 
     Σᵢ KL(softmax(tᵢ/τ) ‖ softmax(sᵢ/τ)) / n, where row i of s holds the student's scores for query i and row i of t
@@ -87,12 +92,16 @@ def score_distillation(queries: Tensor, documents: Tensor, scores: Tensor, tempe
         documents: shape (N, m), unit rows.
         scores: shape (n, N), the teacher's cosines.
         temperature: τ, for both sides.
+        exclude: bool, shape (n, N), True where document j does not belong to the list of query i.
 
     Returns:
         A scalar, 0 where the student's scores differ from the teacher's by no more than a constant in each row.
     """
-    student = functional.log_softmax(queries @ documents.T / temperature, dim=-1)
-    teacher = functional.log_softmax(scores / temperature, dim=-1)
+    found, wanted = queries @ documents.T / temperature, scores / temperature
+    if exclude is not None:
+        # Finite, because 0 · ∞ is not 0.
+        found, wanted = found.masked_fill(exclude, _NO_SCORE), wanted.masked_fill(exclude, _NO_SCORE)
+    student, teacher = functional.log_softmax(found, dim=-1), functional.log_softmax(wanted, dim=-1)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 

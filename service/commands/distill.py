@@ -54,6 +54,9 @@ def distill(
     assistant_weight: Annotated[
         float, typer.Option(help="Length of the assistant's vectors; the teacher's have 1.")
     ] = _DEFAULTS.assistant_weight,
+    ranking: Annotated[
+        float, typer.Option(help="Weight of the loss by which short prefixes learn the teacher's ranking.")
+    ] = _DEFAULTS.ranking,
     contrast: Annotated[
         float, typer.Option(help="Weight of the contrastive loss beside distillation.")
     ] = _DEFAULTS.contrast,
@@ -82,6 +85,7 @@ def distill(
         learning_rate=learning_rate,
         assistant=assistant,
         assistant_weight=assistant_weight,
+        ranking=ranking,
         contrast=contrast,
         temperature=temperature,
         validation=validation,

@@ -14,7 +14,7 @@ from models import InvalidOptionError, ModelError, Nesting, TrainingError, load_
 from models.distillation import distill, neighbour_agreement
 from models.distillation_options import DistillationOptions
 from models.distillation_teacher import Teacher
-from models.distillation_training import distillation_loss
+from models.distillation_training import distillation_loss, ranking_loss
 from models.distillation_vocabulary import assistant_words, down_weighted, student_table, student_vocabulary
 from models.pairs import Pair
 from models.transformer_encoder import SentenceTransformerEncoder
@@ -216,6 +216,26 @@ def test_the_loss_is_zero_for_the_teachers_own_vectors_and_only_there(sizes):
     assert float(distillation_loss(torch.randn(6, sizes[-1]), targets, Nesting(sizes))) > 0.5
 
 
+def test_the_ranking_loss_is_zero_where_short_prefixes_rank_as_the_teacher_does_and_ignores_the_rest():
+    torch.manual_seed(0)
+    targets = torch.nn.functional.normalize(torch.randn(6, 4), dim=1)
+    nesting = Nesting((2, 4, 16))
+    alike = torch.cat([targets, torch.randn(6, 12)], dim=1)
+    assert float(ranking_loss(3 * alike, targets, Nesting((4, 16)), 0.05)) == pytest.approx(0, abs=1e-5)
+    assert float(ranking_loss(alike, targets, nesting, 0.05)) > 0.01, "a prefix of 2 cannot"
+    assert float(ranking_loss(alike, targets, Nesting((8, 16)), 0.05)) > 0.01, "the first size, where all are long"
+    # By hand: the first row's softmax over the five others, at size 4.
+    student = torch.nn.functional.normalize(torch.randn(6, 4), dim=1)
+    expected = 0.0
+    for row in range(6):
+        others = [other for other in range(6) if other != row]
+        wanted = torch.softmax(targets[row] @ targets[others].T / 0.5, dim=0)
+        found = torch.softmax(student[row] @ student[others].T / 0.5, dim=0)
+        expected += float((wanted * (wanted / found).log()).sum()) / 6
+    padded = torch.nn.functional.pad(student, (0, 12))
+    assert float(ranking_loss(padded, targets, Nesting((4, 16)), 0.5)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_an_assistant_stands_beside_the_teacher(teacher, distilled, tmp_path):
     static = str(distilled[0].directory)
     result = distill(make_texts(), [], str(teacher), tmp_path / "student", options(steps=5, assistant=static))
@@ -244,6 +264,7 @@ def test_neighbour_agreement_counts_shared_neighbours():
         ({"steps": 0}, "steps 0: give at least 1"),
         ({"max_seconds": -1.0}, "max_seconds -1.0: give a positive number"),
         ({"contrast": -0.1}, "contrast -0.1: give 0 or a positive number"),
+        ({"ranking": -1.0}, "ranking -1.0: give 0 or a positive number"),
     ],
 )
 def test_impossible_options_are_refused(changes, message):
