@@ -187,7 +187,7 @@ STRUCTURES = {
     )
 }
 GROWING = ("ours", "ours-small", "faiss-hnsw32", "symqg")
-QUICKLY_BUILT = ("faiss-ivfpq", "naive", "faiss-flat")
+QUICKLY_BUILT = ("naive", "faiss-flat")
 """Peers that are measured at a million rows as well, where another graph would take half an hour to build."""
 _MANY = 500_000
 
