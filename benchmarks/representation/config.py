@@ -15,7 +15,7 @@ With it, top-1 is mostly how well two labels of that one family are told apart, 
 seed; so everything is measured on the whole test part and on what is left without the family.
 """
 WHOLE, REST = "whole", f"without {FAMILY}*"
-NESTING = Nesting((8, 16, 32, 64, 128, 256, 512), (2.0, 1.5, 1.2, 1.0, 1.0, 1.0, 1.0))
+NESTING = Nesting((8, 16, 32, 64, 128, 256, 512), (5.0, 2.5, 1.5, 1.0, 1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
