@@ -55,11 +55,16 @@ class WorkMeter(Meter):
     def _work(self, plan: Plan) -> float:
         looked_at = float(len(self._opened.vectors))
         if plan.structure != SCAN:
-            looked_at = self._opened.shortlist.work(truncate(self._queries, plan.dims), plan.candidates, plan.effort)
+            looked_at = self._looked_at(plan, plan.effort)
+            # Times are asked for with a second look for every query, or for none.
+            looked_at += self._looked_at(plan, plan.second_look.effort) if plan.second_look else 0
         if plan.single:
             return looked_at * plan.dims
         taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]
         return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
+
+    def _looked_at(self, plan: Plan, effort: int | None) -> float:
+        return self._opened.shortlist.work(truncate(self._queries, plan.dims), plan.candidates, effort)
 
 
 def plan_of(calibrated: CalibratedPlan, rows: int) -> Plan:
@@ -87,11 +92,16 @@ def check(
         mark = "" if achieved >= plan.recall_low else "   BROKEN"
         print(
             f"    k {plan.k} {plan.structure} {plan.dims} K {plan.candidates} effort {plan.effort} "
-            f"stages {len(plan.stages)}: measured {plan.recall:.4f} promised {plan.recall_low:.4f} "
+            f"stages {len(plan.stages)}{_again(plan)}: measured {plan.recall:.4f} promised {plan.recall_low:.4f} "
             f"achieved {achieved:.4f} in {plan.milliseconds:.4f}{mark}",
             file=sys.stderr,
         )
     return [*map(_plan_result, found, found.values()), *_targets(facts.plans, found, len(opened.vectors))]
+
+
+def _again(plan: CalibratedPlan) -> str:
+    look = plan.second_look
+    return f", again below {look.below:.3f} with {look.effort}" if look else ""
 
 
 def _plan_result(plan: CalibratedPlan, achieved: float) -> dict[str, Any]:

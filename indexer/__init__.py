@@ -14,6 +14,7 @@ from indexer.lexical import LexicalOptions
 from indexer.plan import FunnelStage, Plan, SearchOptions
 from indexer.results import Hit, SearchResult, Stage
 from indexer.search import Index
+from indexer.second_look import SecondLook
 from indexer.snapshot import SnapshotResult, snapshot_index
 from indexer.stopping import StopRule
 from indexer.updates import Put, Updates, Upserted, update_facts
@@ -39,6 +40,7 @@ __all__ = [
     "Put",
     "SearchOptions",
     "SearchResult",
+    "SecondLook",
     "SnapshotResult",
     "Stage",
     "StopRule",

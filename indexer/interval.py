@@ -2,15 +2,16 @@
 
 To hold that the mean is m is to offer even odds: a gambler who stakes the share c of the capital multiplies it by
 1 + c (x/m - 1) at each value x, and cannot be expected to win. Whoever has multiplied the capital by 1/α has refuted m
-at level α, at whatever moment (Ville's inequality). So the interval holds however often it is looked at, for values of
-any distribution on [0, 1]. The stake that would win most is not known beforehand:
+at level α, for values of any distribution on [0, 1]. The stake that would win most is not known beforehand:
 
 - :func:`mean_interval` spreads the capital over several stakes, from the whole to a thousandth, and needs nothing but
   how often each value was seen (Orabona and Jun, "Tight concentrations and confidence sequences from the regret of
-  universal portfolio", 2024);
-- :func:`mean_low` takes the values one by one, and stakes by what it has seen of them; where their number is known
-  beforehand, its bound is closer by a third (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
-  betting", 2024, section 4).
+  universal portfolio", 2024). It may be looked at after every value (Ville's inequality);
+- :func:`mean_low` takes the values one by one, and stakes by what it has seen of them, which needs their number
+  beforehand and gives a closer bound (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
+  betting", 2024, section 4). What counts is the capital at the end: the most that there ever was would do as well, and
+  comes a sixth closer on the average, but whenever the first values are lucky ones it comes as close as the mean
+  itself, which is when it is wrong.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def mean_low(values: npt.ArrayLike, confidence: float) -> float:
     stakes = np.sqrt(2 * proof / (len(seen) * np.concatenate([[_FIRST_VARIANCE], variances[:-1]])))
 
     def won(mean: float) -> float:
-        return float(np.cumsum(np.log1p(np.minimum(stakes, _MOST_STAKED / mean) * (seen - mean))).max())
+        return float(np.log1p(np.minimum(stakes, _MOST_STAKED / mean) * (seen - mean)).sum())
 
     return _refuted(won, float(seen.mean()), proof)
 

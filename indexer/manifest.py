@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from indexer.errors import BundleCorruptError, BundleFormatError
 from indexer.files import fsync
 from indexer.plan import SCAN, FunnelStage
+from indexer.second_look import SecondLook
 from indexer.vectors import Storage
 from models.encoders import Encoder, Prompts
 from models.nesting import Nesting
@@ -105,8 +106,9 @@ class CalibratedPlan(_Part):
         k, structure, dims, candidates, effort, stages: as in :class:`indexer.plan.Plan`.
         recall: recall@k against exact search at D, the mean over the queries of the hardest kind.
         recall_low: a lower bound on the mean recall of further queries, for each kind of queries.
-        milliseconds: median time of one query on one thread, without encoding it.
+        milliseconds: time of one query on one thread, without encoding it; see :class:`indexer.plan.Promise`.
         gap: of the stop rule, taken from the k-th candidate; all candidates are read where None.
+        second_look: which queries are searched for again; none where None.
     """
 
     k: int
@@ -119,6 +121,7 @@ class CalibratedPlan(_Part):
     recall_low: float
     milliseconds: float
     gap: float | None = None
+    second_look: SecondLook | None = None
 
     @property
     def exact(self) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from indexer.filters import Filter
 from indexer.fusion import HybridOptions
+from indexer.second_look import SecondLook
 from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
 
@@ -49,6 +50,7 @@ class SearchOptions:
         stop: which candidates the first rerank reads; all where None.
         hybrid: search by the words of a text query too; everything above but ``k`` and ``filter`` is then about the
             vectors' part.
+        second_look: which queries the structure is searched for again, with more effort; none where None.
     """
 
     k: int = 10
@@ -62,11 +64,12 @@ class SearchOptions:
     filter: Filter | None = None
     stop: StopRule | None = None
     hybrid: HybridOptions | None = None
+    second_look: SecondLook | None = None
 
     @property
     def by_hand(self) -> list[str]:
         """Names of the options given that describe a plan."""
-        names = ("dims", "candidates", "effort", "rerank_dims", "stages", "stop")
+        names = ("dims", "candidates", "effort", "rerank_dims", "stages", "stop", "second_look")
         return [name for name in names if getattr(self, name) not in (None, ())]
 
 
@@ -77,7 +80,8 @@ class Promise:
     Attributes:
         recall: recall@k against exact search, the mean over the calibration's queries.
         recall_low: a lower bound on the recall of further queries of their kind; see the calibration's confidence.
-        milliseconds: median time of one query on one thread, without encoding it.
+        milliseconds: time of one query on one thread, without encoding it: the median, and where some queries are
+            looked for twice the mean of both medians by how often that is.
         met: whether this is what was asked for; where it is not, no calibrated plan is, and this one comes closest.
     """
 
@@ -97,6 +101,7 @@ class Plan:
         structure: what finds the candidates: the index's own, or ``scan``.
         promise: where the plan was calibrated.
         stop: which candidates the first rerank reads; all where None.
+        second_look: which queries the structure is searched for again; none where None.
     """
 
     k: int
@@ -107,6 +112,7 @@ class Plan:
     structure: str
     promise: Promise | None = None
     stop: StopRule | None = None
+    second_look: SecondLook | None = None
 
     @property
     def rerank_dims(self) -> int:
@@ -154,6 +160,11 @@ def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, 
         )
     if options.effort is not None and options.effort < 1:
         raise InvalidOptionError("effort", f"effort {options.effort}: give at least 1")
+    look, first = options.second_look, options.effort or 0
+    if look and look.effort <= first:
+        raise InvalidOptionError(
+            "second_look", f"second look with effort {look.effort}: give more than the first's, {first}"
+        )
     _check_funnel([FunnelStage(dims, candidates), *options.stages, FunnelStage(rerank, options.k)])
     k, candidates = min(options.k, rows), min(candidates, rows)
     stages = (*(FunnelStage(dims, min(keep, rows)) for dims, keep in options.stages), FunnelStage(rerank, k))
@@ -166,7 +177,8 @@ def make_plan(options: SearchOptions, rows: int, dimension: int, own_dims: int, 
             f"a certified stop needs the shortlist's own {own_dims} dimensions and a first rerank by all {dimension}; "
             f"given were {dims} and {stages[0].dims}",
         )
-    return Plan(k, dims, candidates, options.effort, stages, structure, stop=options.stop)
+    again = None if structure == SCAN else look
+    return Plan(k, dims, candidates, options.effort, stages, structure, stop=options.stop, second_look=again)
 
 
 def _check_funnel(stages: list[FunnelStage]) -> None:

@@ -13,6 +13,7 @@ from indexer.kernels import Rows
 from indexer.plan import SCAN, Plan
 from indexer.results import StageClock
 from indexer.rowset import RowSet
+from indexer.second_look import look_again
 from indexer.shortlist.base import Candidates, Shortlist
 from indexer.stopping import PrefixNorms, Stopped, rank_stopping
 from indexer.vectors import StoredVectors
@@ -68,19 +69,38 @@ class Ranker:
     def _by_structure(
         self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int
     ) -> tuple[Vectors, Rows]:
-        found = clock.run(
+        started = time.perf_counter()
+        found, again = self._looks(queries, plan, allowed, threads)
+        facts: dict[str, Any] = {} if plan.second_look is None else {"again": again / max(1, len(queries))}
+        clock.add(
             "shortlist",
-            partial(self.candidates, queries, plan, allowed, threads),
+            started,
             dims=plan.dims,
             candidates_in=len(self.vectors) if allowed is None else len(allowed),
             candidates_out=plan.candidates,
             structure=plan.structure,
+            **facts,
         )
         scores, rows = self.rerank(queries, found, plan, clock, threads)
         return self.distinct.expand(scores, rows, allowed)
 
     def candidates(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int = 1) -> Candidates:
         """Find the shortlist alone, by the structure; arguments as in :meth:`rank`."""
+        return self._looks(queries, plan, allowed, threads)[0]
+
+    def _looks(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> tuple[Candidates, int]:
+        """Return candidates, and how many of the queries took a second look."""
+        found = self._look(queries, plan, allowed, threads)
+        look = plan.second_look
+        if look is None:
+            return found, 0
+        harder = replace(plan, effort=look.effort)
+        found, again = look_again(
+            found, found.scores[:, 0], look, lambda hard: self._look(queries[hard], harder, allowed, threads)
+        )
+        return found, len(again)
+
+    def _look(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> Candidates:
         numbers = None if allowed is None else self.distinct.numbers_of(allowed)
         count, effort = plan.candidates, plan.effort
         if numbers is not None and not self.shortlist.filters:
@@ -139,7 +159,8 @@ class Ranker:
         """Scan where few rows may be found; there a structure would look at many that may not, to find a few."""
         if plan.structure == SCAN:
             return plan
-        effort = max(plan.effort or 0, plan.candidates)
+        # What is nearest lies farther off under a filter, so that most queries take the second look.
+        effort = max(plan.effort or 0, plan.candidates, plan.second_look.effort if plan.second_look else 0)
         if count <= plan.candidates or count * count <= _VISITS_PER_SCORE * effort * len(self.vectors):
             return _single(plan)
         return plan
@@ -156,4 +177,5 @@ def _read(stopped: Stopped) -> dict[str, float | None]:
 
 
 def _single(plan: Plan) -> Plan:
-    return replace(plan, structure=SCAN, dims=plan.rerank_dims, stages=plan.stages[-1:], stop=None)
+    stages = plan.stages[-1:]
+    return replace(plan, structure=SCAN, dims=plan.rerank_dims, stages=stages, stop=None, second_look=None)

@@ -26,6 +26,7 @@ class Stage:
         certified: share of the queries whose answer is proved to be that of reading all of them.
         margin: the k-th score less the highest that a candidate left unread could have, the least over the queries; a
             positive one is the proof. None where all were read, or where there is no bound.
+        again: share of the queries that the structure was searched for a second time, where a second look is asked for.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Stage:
     read: float | None = None
     certified: float | None = None
     margin: float | None = None
+    again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

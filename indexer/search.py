@@ -273,8 +273,13 @@ class Index:
         view = self.view
         looked_at = float(len(view))
         if plan.structure != SCAN:
-            coarse = truncate(queries, plan.dims)
-            looked_at = view.opened.shortlist.work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
+            coarse, work = truncate(queries, plan.dims), view.opened.shortlist.work
+            looked_at = work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
+            if plan.second_look:
+                clock = StageClock()
+                view.rank(queries, plan, None, clock, self.threads)
+                again = sum(stage.again or 0 for stage in clock.stages)
+                looked_at += again * work(coarse, plan.candidates, plan.second_look.effort)
         if plan.single:
             return looked_at * plan.dims
         taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]

@@ -122,12 +122,13 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
     Raises:
         InvalidOptionError: a limit of the settings is passed; the message names it.
     """
-    hybrid = request.hybrid
+    hybrid, look = request.hybrid, request.second_look
     for name, what, value, most in (
         ("k", "k", request.k, settings.max_k),
         ("offset", "k + offset", request.k + request.offset, settings.max_k),
         ("candidates", "candidates", request.candidates, settings.max_candidates),
         ("effort", "effort", request.effort, settings.max_effort),
+        ("second_look", "effort of the second look", None if look is None else look.effort, settings.max_effort),
         ("hybrid", "hybrid candidates", None if hybrid is None else hybrid.candidates, settings.max_candidates),
     ):
         if value is not None and value > most:

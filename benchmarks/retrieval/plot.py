@@ -61,7 +61,7 @@ def plot_growth(results: dict[str, Any], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("rows")
-    axes.set_ylabel(f"median ms a query at recall@10 = {_GROWTH_RECALL}")
+    axes.set_ylabel(f"mean ms a query at recall@10 = {_GROWTH_RECALL}")
     axes.set_title(results["title"], fontsize=10)
     axes.grid(alpha=0.25, which="both")
     axes.spines[["top", "right"]].set_visible(False)

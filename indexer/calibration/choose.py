@@ -110,6 +110,7 @@ def _cut(plan: CalibratedPlan, options: SearchOptions, rows: int, times: int, pr
         structure=plan.structure,
         promise=promise,
         stop=None if plan.gap is None else StopRule(plan.gap, k=plan.k * times),
+        second_look=plan.second_look and replace(plan.second_look, effort=plan.second_look.effort * times),
     )
 
 

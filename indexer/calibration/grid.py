@@ -54,14 +54,14 @@ class Grid:
         dimension = self._sizes[-1]
         return Plan(self.k, dimension, self.k, None, (FunnelStage(dimension, self.k),), SCAN)
 
-    def narrowed(self, attempt: Try, most: int, until: float, stopping: Variants = lambda plan: ()) -> list[Trial]:
+    def narrowed(self, attempt: Try, most: int, until: float, variants: Variants = lambda plan: ()) -> list[Trial]:
         """Try plans until nothing is gained or the time is over, and return those worth measuring well.
 
         Args:
             attempt: measures a plan roughly.
             most: plans returned.
             until: when to stop, by ``time.monotonic()``.
-            stopping: gives plans like one, with a stop rule.
+            variants: gives plans like one, with a stop rule or a second look.
         """
         tried = [attempt(self.exact)]  # what is slower than that is not worth a second look
         for length, efforts in self._ladders():
@@ -72,7 +72,7 @@ class Grid:
                 if time.monotonic() < until:
                     tried.append(attempt(plan))
         for trial in front(tried, _recall):
-            for plan in chain(self._funnels(trial.plan), stopping(trial.plan)):
+            for plan in chain(self._funnels(trial.plan), variants(trial.plan)):
                 if time.monotonic() < until:
                     tried.append(attempt(plan))
         for size in self._sizes[:-1]:

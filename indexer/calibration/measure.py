@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from indexer.kernels import Rows
 from indexer.plan import FunnelStage, Plan
 from indexer.ranking import Ranker
 from indexer.results import StageClock
+from indexer.second_look import look_again
 from indexer.shortlist.base import Candidates
 from models.nesting import Vectors
 
@@ -31,7 +33,7 @@ class Trial:
     Attributes:
         plan: the plan.
         recall: the lowest mean recall of all kinds of queries.
-        milliseconds: median time of a query on one thread.
+        milliseconds: time of a query on one thread, as :class:`indexer.plan.Promise` has it.
     """
 
     plan: Plan
@@ -49,22 +51,49 @@ class Meter:
         """Return recall@k of each query."""
         by_kind = []
         for one in examined:
-            if plan.stop is None:
+            if plan.stop is None and plan.second_look is None:
                 wide = _widened(plan)
                 scores, rows = self._ranker.rank(one.queries.vectors, wide, None, StageClock(), self._threads)
             else:
-                scores, rows = self._stopped(plan, one)
+                scores, rows = self._by_what_may_be_found(plan, one)
             by_kind.append(one.recalls(scores, rows, plan.k))
         return Sample(by_kind)
 
-    def _stopped(self, plan: Plan, examined: Examined) -> tuple[Vectors, Rows]:
-        """Rank without the rows that must not be found: a gap is taken from the k-th of the others."""
-        queries = examined.queries
-        found = self._ranker.candidates(queries.vectors, plan, None, self._threads)
-        hidden = (found.rows[:, :, None] == queries.left_out[:, None, :]).any(axis=2)
-        rest = Candidates(found.scores, np.where(hidden, -1, found.rows))
-        scores, rows = self._ranker.rerank(queries.vectors, rest, plan, StageClock(), self._threads)
+    def _by_what_may_be_found(self, plan: Plan, examined: Examined) -> tuple[Vectors, Rows]:
+        """Rank without the rows that must not be found: gap and second look go by the scores of the others."""
+        found = self._first_look(plan, examined, slice(None))
+        look = plan.second_look
+        if look:
+            harder = replace(plan, effort=look.effort)
+            best = _best(found)
+            found, _ = look_again(found, best, look, lambda hard: self._first_look(harder, examined, hard))
+        if plan.stop is None:
+            plan = _widened(plan)
+        scores, rows = self._ranker.rerank(examined.queries.vectors, found, plan, StageClock(), self._threads)
         return self._ranker.distinct.expand(scores, rows, None)
+
+    def _first_look(self, plan: Plan, examined: Examined, part: slice | Rows) -> Candidates:
+        """Return the candidates of some queries; -1 for those that must not be found."""
+        queries = examined.queries
+        once = replace(plan, second_look=None)
+        found = self._ranker.candidates(queries.vectors[part], once, None, self._threads)
+        hidden = (found.rows[:, :, None] == queries.left_out[part][:, None, :]).any(axis=2)
+        return Candidates(found.scores, np.where(hidden, -1, found.rows))
+
+    def best(self, plan: Plan, examined: Examined) -> Vectors:
+        """Return the best coarse score of each query's first search, of rows that may be found."""
+        return _best(self._first_look(plan, examined, slice(None)))
+
+    def shares(self, plans: Sequence[Plan], examined: Sequence[Examined]) -> list[float]:
+        """Return what share of the queries each plan searches for twice."""
+        return [self._share(plan, examined) for plan in plans]
+
+    def _share(self, plan: Plan, examined: Sequence[Examined]) -> float:
+        look = plan.second_look
+        if look is None:
+            return 0.0
+        best = np.concatenate([self.best(plan, one) for one in examined])
+        return float((best < look.below).mean())
 
     def samples(self, plans: Sequence[Plan], examined: Sequence[Examined], until: float) -> list[Sample]:
         """Return the recalls of several plans over the same queries: as many as time allows, by ``time.monotonic()``.
@@ -84,24 +113,32 @@ class Meter:
     def trial(self, plan: Plan, examined: Sequence[Examined]) -> Trial:
         """Measure recall over all queries, where it needs measuring, and time over a few."""
         recall = 1.0 if plan.single else self.sample(plan, examined).mean
+        share = self._share(plan, examined)
         fewest, most = _ROUGH
         seconds: list[float] = []
         for query in itertools.islice(alternating(examined), most):
             if len(seconds) >= fewest and sum(seconds) > _ROUGH_SECONDS:
                 break
-            seconds.append(self._seconds(query, plan))
+            seconds.append(self._expected_seconds(query, plan, share))
         return Trial(plan, recall, float(np.median(seconds)) * 1e3)
 
     def milliseconds(
-        self, plans: Sequence[Plan], queries: Iterable[Vectors], fewest: int, most: int, until: float
+        self,
+        plans: Sequence[Plan],
+        shares: Sequence[float],
+        queries: Iterable[Vectors],
+        fewest: int,
+        most: int,
+        until: float,
     ) -> list[float]:
-        """Return the median time of one query on one thread for each plan.
+        """Return the time of one query on one thread for each plan, as :class:`indexer.plan.Promise` has it.
 
         The plans take turns, so that whatever else the machine does is shared by all; each at another query, because
         what one plan has read for a query the next would find in the processor's cache.
 
         Args:
             plans: what is timed.
+            shares: of the queries that each plan searches for twice.
             queries: each of shape (1, D).
             fewest, most: queries for each plan.
             until: when to stop, by ``time.monotonic()``, once it were ``fewest``.
@@ -113,11 +150,23 @@ class Meter:
             if len(seconds) >= fewest and time.monotonic() > until:
                 break
             own = [asked[(turn + number * apart) % len(asked)] for number in range(len(plans))]
-            seconds.append([self._seconds(query, plan) for query, plan in zip(own, plans, strict=True)])
+            seconds.append([self._expected_seconds(*one) for one in zip(own, plans, shares, strict=True)])
         if not seconds:  # an index without rows has no queries
             return [0.0] * len(plans)
         medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()
         return medians
+
+    def _expected_seconds(self, query: Vectors, plan: Plan, share: float) -> float:
+        """Return a query's time where it is one that is searched for twice with this probability.
+
+        Among a few queries it would be chance how many of them take a second look, so each is searched both ways.
+        """
+        look = plan.second_look
+        once = self._seconds(query, replace(plan, second_look=None) if look else plan)
+        if look is None or not share:
+            return once
+        twice = self._seconds(query, replace(plan, second_look=replace(look, below=math.inf)))
+        return (1 - share) * once + share * twice
 
     def _seconds(self, query: Vectors, plan: Plan) -> float:
         started = time.perf_counter()
@@ -129,6 +178,12 @@ def _widened(plan: Plan) -> Plan:
     """Return the plan with room for the rows that will be left out of its answer."""
     k = plan.k + MOST_COPIES
     return replace(plan, k=k, stages=(*plan.stages[:-1], FunnelStage(plan.rerank_dims, k)))
+
+
+def _best(found: Candidates) -> Vectors:
+    """Return the best score among rows that may be found, shape (n,); -inf where there is none."""
+    best: Vectors = np.where(found.rows < 0, np.float32(-np.inf), found.scores).max(axis=1, initial=-np.inf)
+    return best
 
 
 def alternating(examined: Sequence[Examined]) -> Iterable[Vectors]:

@@ -7,16 +7,16 @@ each one's recall is bounded from below; see :mod:`indexer.calibration.bound`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from indexer.calibration.bound import bounds_together
 from indexer.calibration.front import front
 from indexer.calibration.gaps import stopping
 from indexer.calibration.grid import Grid
+from indexer.calibration.looks import second_looks
 from indexer.calibration.measure import Meter, Trial, alternating
 from indexer.calibration.options import CalibrationOptions
 from indexer.calibration.queries import GivenQueries, QuerySource, SampledQueries
@@ -36,7 +36,7 @@ _AT_ONCE = 1 << 19
 """Numbers that a scan reads in less time than a call of anything takes."""
 _QUERIES = 1000
 _FEWEST_QUERIES = 100
-_TO_CHOOSE = 64
+_TO_CHOOSE = 200
 """Queries of each kind that the plans are chosen with."""
 _TO_SPLIT = 400
 """Given queries from which some can be spared for choosing; where there are fewer, stand-ins do that."""
@@ -112,11 +112,13 @@ class Calibration:
         if choosing and bounding:
             outcomes, counts = self._outcomes(lengths, choosing, bounding)
             queries = alternating(bounding)
+            shares = self.meter.shares([one.plan for one in outcomes], bounding)
         else:
             # An exact scan needs no measuring but of its time.
             outcomes, counts = [self._exact(k) for k in sorted(set(self.options.k))], []
             queries = self.vectors.prefixes(slice(0, _TIMED[1]), self.vectors.dimension)[:, None]
-        times = self.meter.milliseconds([one.plan for one in outcomes], queries, *_TIMED, self._moment(1))
+            shares = [0.0] * len(outcomes)
+        times = self.meter.milliseconds([one.plan for one in outcomes], shares, queries, *_TIMED, self._moment(1))
         plans = [outcome.timed(milliseconds) for outcome, milliseconds in zip(outcomes, times, strict=True)]
         return CalibrationFacts(
             created=datetime.now(UTC),
@@ -172,7 +174,11 @@ class Calibration:
             return self.meter.trial(plan, examined)
 
         until = self._moment(_EXAMINE_UNTIL + (_CHOOSE_UNTIL - _EXAMINE_UNTIL) * share)
-        variants = partial(stopping, self.opened.ranker, examined, threads=self.threads)
+
+        def variants(plan: Plan) -> Iterator[Plan]:
+            yield from stopping(self.opened.ranker, examined, plan, threads=self.threads)
+            yield from second_looks(self.meter, examined, plan)
+
         trials = self._grid(k).narrowed(attempt, _FINALISTS, until, variants)
         return sorted(trials, key=lambda trial: trial.recall, reverse=True)
 
@@ -207,4 +213,5 @@ class _Outcome:
             recall_low=self.recall_low,
             milliseconds=round(milliseconds, 5),
             gap=plan.stop and plan.stop.gap,
+            second_look=plan.second_look,
         )

@@ -29,8 +29,16 @@ class Rerank:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """Queries whose best candidate scores under ``below`` are searched for again, with this effort."""
+
+    below: float
+    effort: int
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
-    """What calibration measured of a plan; ``met`` where it is what was asked for; a query's median milliseconds."""
+    """What calibration measured of a plan; ``met`` where it is what was asked for; milliseconds of a query."""
 
     recall: float
     recall_low: float
@@ -50,6 +58,7 @@ class Plan:
     stages: tuple[Rerank, ...]
     stop: Literal["certified"] | float | None
     promise: Promise | None
+    second_look: SecondLook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Stage:
     read: float | None = None
     certified: float | None = None
     margin: float | None = None
+    again: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class SearchParameters(TypedDict, total=False):
     Attributes:
         k, offset: how many results, and how many to skip.
         recall, milliseconds: take the calibrated plan for it.
-        dims, candidates, effort, rerank_dims, stages, stop: a plan by hand.
+        dims, candidates, effort, rerank_dims, stages, stop, second_look: a plan by hand.
         filter: only documents that match.
         include: fields of the payload to answer with.
         hybrid: also by words.
@@ -45,6 +45,7 @@ class SearchParameters(TypedDict, total=False):
     rerank_dims: int | None
     stages: Sequence[Mapping[str, int]] | None
     stop: Literal["certified"] | float | None
+    second_look: Mapping[str, float] | None
     filter: Mapping[str, Any] | None
     include: Sequence[str] | None
     hybrid: bool | Mapping[str, Any] | None

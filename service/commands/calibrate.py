@@ -77,6 +77,7 @@ def print_plans(plans: Iterable[CalibratedPlan]) -> None:
             "" if plan.exact else str(plan.candidates),
             str(plan.effort or ""),
             "" if plan.gap is None else f"{plan.gap:.3f}",
+            second_look_text(plan),
             stages_text(plan),
             f"{plan.recall:.4f}",
             f"{plan.recall_low:.4f}",
@@ -85,7 +86,14 @@ def print_plans(plans: Iterable[CalibratedPlan]) -> None:
         for plan in plans
     ]
     if rows:
-        print_table(("k", "structure", "dimensions", "K", "effort", "gap", "reranks", "recall", "at least", "ms"), rows)
+        names = ("k", "structure", "dimensions", "K", "effort", "gap", "again", "reranks", "recall", "at least", "ms")
+        print_table(names, rows)
+
+
+def second_look_text(plan: CalibratedPlan) -> str:
+    """Write a plan's second look as score:effort, as ``mrl search --second-look`` takes it; nothing where none is."""
+    look = plan.second_look
+    return f"{look.below:.3f}:{look.effort}" if look else ""
 
 
 def stages_text(plan: CalibratedPlan) -> str:

@@ -72,4 +72,5 @@ def _name(plan: CalibratedPlan) -> str:
     if plan.exact:
         return "exact scan"
     effort = f", effort {plan.effort}" if plan.effort else ""
+    effort += f", then {plan.second_look.effort}" if plan.second_look else ""
     return f"{plan.structure} {plan.dims}, K {plan.candidates}{effort}"

@@ -13,6 +13,7 @@ from indexer import Hit, HybridOptions, Index, SearchOptions
 from indexer.filters import Filter, parse_filter
 from indexer.fusion import Fusion
 from indexer.plan import FunnelStage, Promise
+from indexer.second_look import SecondLook
 from indexer.stopping import StopRule
 from models.errors import InvalidOptionError
 from service.commands.output import note, print_json
@@ -41,6 +42,13 @@ def search(
     stop: Annotated[
         str | None,
         typer.Option(help="Candidates left unread: 'certified', or a gap of scores under the k-th candidate's."),
+    ] = None,
+    second_look: Annotated[
+        str | None,
+        typer.Option(
+            help="Search again for a query whose best candidate scores under a number, with more effort: as "
+            "score:effort, such as 0.4:800."
+        ),
     ] = None,
     recall: Annotated[
         float | None, typer.Option(help="Recall wanted: the fastest calibrated plan that holds it is taken.")
@@ -74,6 +82,7 @@ def search(
         rerank_dims=rerank_dims,
         stages=() if stages is None else parse_stages(stages),
         stop=None if stop is None else parse_stop(stop),
+        second_look=None if second_look is None else parse_second_look(second_look),
         recall=recall,
         milliseconds=milliseconds,
         filter=None if filter_json is None else _filter(filter_json),
@@ -127,6 +136,22 @@ def parse_stop(text: str) -> StopRule:
         raise InvalidOptionError("stop", f"--stop {text!r}: write certified, or a gap such as 0.05") from None
 
 
+def parse_second_look(text: str) -> SecondLook:
+    """Read a second look such as ``0.4:800``.
+
+    Raises:
+        InvalidOptionError: it is not written like that.
+    """
+    below, _, effort = text.partition(":")
+    try:
+        values = float(below), int(effort)
+    except ValueError:
+        raise InvalidOptionError(
+            "second_look", f"--second-look {text!r}: write score:effort, such as 0.4:800"
+        ) from None
+    return SecondLook(*values)
+
+
 def headline(hit: Hit, width: int = 100) -> str:
     """Return a result's id and the beginning of its title or text, on one line."""
     text = next((hit.payload[name] for name in ("title", "text") if isinstance(hit.payload.get(name), str)), "")
@@ -143,7 +168,8 @@ def stage_line(stage: dict[str, Any]) -> str:
     read = (
         "" if stage["read"] is None else f"read {stage['read']:.0f}{', certified' if stage['certified'] == 1 else ''}"
     )
-    return f"{line}{read}".rstrip()
+    again = "" if stage["again"] is None else f"  searched again: {stage['again']:.0%}"
+    return f"{line}{read}{again}".rstrip()
 
 
 def promise_line(promise: Promise) -> str:

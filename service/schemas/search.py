@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model
 from indexer import Plan, SearchOptions, SearchResult, Stage
 from indexer.filters import parse_filter
 from indexer.plan import FunnelStage, Promise
+from indexer.second_look import SecondLook
 from indexer.stopping import StopRule
 from service.schemas.hybrid import HybridSwitch
 from service.schemas.include import Included
@@ -27,6 +28,22 @@ class Rerank(BaseModel):
 
     dims: StrictInt = Field(ge=1, description="Size the candidates are ranked by.")
     keep: StrictInt = Field(ge=1, description="How many of them are left.")
+
+
+class SecondLookAt(BaseModel):
+    """Queries that the structure is searched for again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    below: StrictFloat = Field(
+        allow_inf_nan=False, description="The coarse score that a first search's best candidate lies under."
+    )
+    effort: StrictInt = Field(ge=1, description="Effort of the second search, more than the first's.")
+
+    @property
+    def look(self) -> SecondLook:
+        """The rule for the index."""
+        return SecondLook(self.below, self.effort)
 
 
 class SearchRequest(BaseModel):
@@ -81,13 +98,18 @@ class SearchRequest(BaseModel):
         "the answer; a number, those whose coarse score lies more than that under the k-th candidate's. None where "
         "absent, but a calibrated plan may have a gap of its own.",
     )
+    second_look: SecondLookAt | None = Field(
+        default=None,
+        description="Queries whose first search finds nothing near are searched for again, with more effort. None "
+        "where absent, but a calibrated plan may have a second look of its own.",
+    )
     recall: StrictFloat | None = Field(
         default=None,
         gt=0,
         le=1,
         description="Recall wanted, against exact search; the fastest calibrated plan that holds it is taken, or the "
         "closest to it, whose promise is not `met`. Not together with a plan by hand: `dims`, `candidates`, "
-        "`rerank_dims`, `effort`, `stages`, `stop`.",
+        "`rerank_dims`, `effort`, `stages`, `stop`, `second_look`.",
     )
     milliseconds: StrictFloat | None = Field(
         default=None,
@@ -152,6 +174,7 @@ class SearchRequest(BaseModel):
             rerank_dims=self.rerank_dims,
             stages=tuple(FunnelStage(stage.dims, stage.keep) for stage in self.stages or ()),
             stop=None if self.stop is None else StopRule(None if self.stop == "certified" else self.stop),
+            second_look=None if self.second_look is None else self.second_look.look,
             recall=self.recall,
             milliseconds=self.milliseconds,
             filter=None if self.filter is None else parse_filter(self.filter),
@@ -172,7 +195,10 @@ class PromiseOut(BaseModel):
 
     recall: float = Field(description="Mean recall over the calibration's queries.")
     recall_low: float = Field(description="A lower bound on the mean recall of further queries of their kind.")
-    milliseconds: float = Field(description="Median time of one query on one thread, without encoding it.")
+    milliseconds: float = Field(
+        description="Time of one query on one thread, without encoding it: the median, and where some queries are "
+        "searched for twice the mean of both medians by how often that is."
+    )
     met: bool = Field(description="Whether this is what was asked for; where not, no calibrated plan is.")
 
     @classmethod
@@ -196,6 +222,7 @@ class PlanOut(BaseModel):
     effort: int | None
     stages: list[Rerank] = Field(description="The reranks in order; the last has the size `rerank_dims` and keeps k.")
     stop: Literal["certified"] | float | None = Field(description="Which candidates the first rerank leaves unread.")
+    second_look: SecondLookAt | None = Field(description="Which queries the structure is searched for again.")
     promise: PromiseOut | None = Field(description="Where the plan was calibrated.")
 
     @classmethod
@@ -209,6 +236,7 @@ class PlanOut(BaseModel):
             effort=plan.effort,
             stages=[Rerank(dims=stage.dims, keep=stage.keep) for stage in plan.stages],
             stop=plan.stop and ("certified" if plan.stop.gap is None else plan.stop.gap),
+            second_look=plan.second_look and SecondLookAt(below=plan.second_look.below, effort=plan.second_look.effort),
             promise=None if plan.promise is None else PromiseOut.of(plan.promise),
         )
 
@@ -230,6 +258,10 @@ class StageOut(BaseModel):
         description="The k-th score less the highest that a candidate left unread could have, the least over the "
         "queries: a positive one is the proof. Null where all were read, or where there is no bound."
     )
+    again: float | None = Field(
+        description="Share of the queries that the structure was searched for a second time, where a second look is "
+        "asked for."
+    )
 
     @classmethod
     def of(cls, stage: Stage) -> Self:
@@ -244,6 +276,7 @@ class StageOut(BaseModel):
             read=stage.read,
             certified=stage.certified,
             margin=stage.margin,
+            again=stage.again,
         )
 
 

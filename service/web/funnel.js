@@ -108,6 +108,7 @@ const COLUMNS = [
   ["Dimensions", (s) => s.dims ?? "–"],
   ["In", (s) => (s.candidates_in === null ? "–" : whole(s.candidates_in))],
   ["Out", (s) => (s.candidates_out === null ? "–" : whole(s.candidates_out))],
+  ["Again", (s) => (s.again === null ? "–" : `${Math.round(100 * s.again)} %`)],
   ["Read", (s) => (s.read === null ? "–" : s.read.toFixed(1))],
   ["Proved", (s) => (s.certified === null ? "–" : `${Math.round(100 * s.certified)} %`)],
   ["ms", (s) => s.milliseconds.toFixed(4)],
@@ -123,7 +124,7 @@ export function fillTable(table, stages) {
 }
 
 /** A plan in a sentence or two. */
-export function describePlan({ structure, dims, candidates, rerank_dims: last, effort, stages, stop, promise }) {
+export function describePlan({ structure, dims, candidates, rerank_dims: last, effort, stages, stop, second_look: look, promise }) {
   let text;
   if (structure === "scan" && dims === last) {
     text = `One exact search: every row, at ${several(dims, "dimension")}.`;
@@ -133,6 +134,7 @@ export function describePlan({ structure, dims, candidates, rerank_dims: last, e
     text = `${by} over ${several(dims, "dimension")} finds ${several(candidates, "candidate")}` +
       `${effort === null ? "" : ` at effort ${whole(effort)}`}; ${[...between, `${last} dimensions rank them`].join(", ")}.`;
   }
+  if (look) text += ` Queries that find nothing near are searched for again, at effort ${whole(look.effort)}.`;
   if (stop !== null) text += stop === "certified" ? " Reading stops once the answer is proved." : " Reading stops early where scores have fallen far enough.";
   if (promise) text += ` Promised: recall of at least ${promise.recall_low.toFixed(3)}.`;
   return text;

@@ -49,7 +49,7 @@ def test_names_become_queries():
 
 
 def point(recall_, ms):
-    return {"recall": recall_, "median_ms": ms, "batch_qps": 1000 / ms}
+    return {"recall": recall_, "median_ms": ms, "mean_ms": ms, "batch_qps": 1000 / ms}
 
 
 def test_the_frontier_leaves_out_what_another_beats():
@@ -67,7 +67,7 @@ def test_costs_are_interpolated_between_knobs_and_never_beyond():
 
 def test_turns_are_merged_by_their_medians():
     def turn(ms):
-        one = {"knob": {}, "queries": 5, "p95_ms": ms, "mean_ms": ms, **point(0.9, ms)}
+        one = {"knob": {}, "queries": 5, "p95_ms": ms, **point(0.9, ms)}
         return {"points": [one], "memory": {"anonymous": int(ms)}, "others": 0.0}
 
     merged = merge([turn(1.0), turn(9.0), turn(2.0)])

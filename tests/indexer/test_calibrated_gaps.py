@@ -69,7 +69,7 @@ def test_a_row_that_is_left_out_takes_no_place_among_the_first_k(ranker):
     left_out[:, 0] = rows
     queries = QuerySet.of("row", ranker.vectors.prefixes(rows, D), left_out)
     one = Examined.of(queries, ranker.vectors, K, 1)
-    scores, found = Meter(ranker, 1)._stopped(
+    scores, found = Meter(ranker, 1)._by_what_may_be_found(
         Plan(K, DS, 160, 160, (FunnelStage(D, K),), "hnsw", stop=StopRule(2, k=K)), one
     )
     assert (found != rows[:, None]).all()

@@ -38,6 +38,7 @@ PLAN = {
     "stages": [{"dims": 32, "keep": 10}],
     "stop": "certified",
     "promise": {"recall": 0.99, "recall_low": 0.95, "milliseconds": 0.1, "met": True},
+    "second_look": {"below": 0.4, "effort": 800},
 }
 HIT = {"id": "7", "score": 0.5, "payload": {"year": 2020}}
 

@@ -15,6 +15,7 @@ from indexer import HybridOptions, Index, SearchOptions
 from indexer.filters import parse_filter
 from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from indexer.plan import FunnelStage
+from indexer.second_look import SecondLook
 from indexer.stopping import StopRule
 from service import Settings, create_app
 from service.schemas.search import MOST_STAGES, PlanOut, SearchRequest
@@ -94,6 +95,7 @@ def test_sizes_and_candidates_are_followed(client):
         "effort": 30,
         "stages": [{"dims": 24, "keep": 10}],
         "stop": None,
+        "second_look": None,
         "promise": None,
     }
 
@@ -136,9 +138,11 @@ def test_every_option_of_a_search_can_be_asked_for():
         filter={"n": 1},
         stop="certified",
         hybrid={"weight": 0.7},
+        second_look={"below": 0.4, "effort": 800},
     )
     stages, condition = (FunnelStage(16, 50),), parse_filter({"n": 1})
-    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, StopRule(), HybridOptions(weight=0.7))
+    rules = StopRule(), HybridOptions(weight=0.7), SecondLook(0.4, 800)
+    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, *rules)
     assert request.options == options
     assert all(getattr(options, field.name) != field.default for field in dataclasses.fields(SearchOptions))
 

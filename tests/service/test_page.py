@@ -85,11 +85,13 @@ def hit(name, score, **payload):
 
 def made_answer(hits, dims=16, milliseconds=1.0):
     """An answer as the service would give it."""
-    stage = {"structure": "scan", "read": None, "certified": None, "candidates_in": 1000, "candidates_out": len(hits)}
+    stage = {"structure": "scan", "read": None, "certified": None, "again": None}
+    stage |= {"candidates_in": 1000, "candidates_out": len(hits)}
     plan = {"structure": "scan", "dims": dims, "candidates": 200, "rerank_dims": 32, "effort": None}
+    plan |= {"stop": None, "second_look": None, "promise": None}
     return {
         "results": hits,
-        "plan": {**plan, "stages": [{"dims": 32, "keep": len(hits)}], "stop": None, "promise": None},
+        "plan": {**plan, "stages": [{"dims": 32, "keep": len(hits)}]},
         "stages": [{"name": "shortlist", "milliseconds": milliseconds, "dims": dims, **stage}],
     }
 

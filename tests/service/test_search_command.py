@@ -23,6 +23,7 @@ def test_a_funnel_and_a_filter_are_followed(mrl, built):
         "effort": None,
         "stages": [{"dims": 16, "keep": 60}, {"dims": 24, "keep": 30}, {"dims": 32, "keep": 5}],
         "stop": None,
+        "second_look": None,
         "promise": None,
     }
 
@@ -44,6 +45,11 @@ def test_a_filter_is_told_among_the_stages(mrl, built):
         (["--stages", "16:x"], "--stages '16:x': write dimensions:candidates"),
         (["--stages", ""], "--stages '': write dimensions:candidates"),
         (["--stages", "8:50"], "dimensions must not fall"),
+        (["--second-look", "0.4"], "--second-look '0.4': write score:effort, such as 0.4:800"),
+        (["--second-look", "x:9"], "--second-look 'x:9': write score:effort"),
+        (["--second-look", "0.4:0"], "second look with effort 0: give at least 1"),
+        (["--second-look", "nan:9"], "second look below nan: give a score"),
+        (["--second-look", "0.4:30", "--effort", "30"], "second look with effort 30: give more than the first's, 30"),
         (["--recall", "0.9", "--dims", "8"], "recall together with dims: give either what is wanted"),
         (["--recall", "2"], "recall 2.0: give more than 0 and at most 1"),
         (["--milliseconds", "0"], "milliseconds 0.0: give more than 0"),
