@@ -1,7 +1,7 @@
 """Results in words and figures: what a recall costs with each structure.
 
-A query's cost is the mean, of which queries a second are the inverse: the median of a plan that searches twice for some of
-the queries knows nothing of that.
+A query's cost is the mean, of which queries a second are the inverse: the median of a plan that searches twice for some
+of the queries knows nothing of that.
 """
 
 from __future__ import annotations

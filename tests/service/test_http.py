@@ -147,6 +147,24 @@ def test_every_option_of_a_search_can_be_asked_for():
     assert all(getattr(options, field.name) != field.default for field in dataclasses.fields(SearchOptions))
 
 
+@pytest.mark.parametrize(("below", "again"), [(2.0, 1), (-2.0, 0)])
+def test_a_second_look_is_followed_and_told(client, below, again):
+    look = {"below": below, "effort": 300}
+    body = {"queries": ["w1 w2", "w3"], "candidates": 20, "effort": 20, "second_look": look, "explain": True}
+    answer = client.post("/v1/search", json=body).json()
+    assert answer["plan"]["second_look"] == look
+    assert [stage["again"] for stage in answer["stages"] if stage["name"] == "shortlist"] == [again]
+    single = client.post("/v1/search", json={**body, "second_look": None, "effort": 300 if again else 20}).json()
+    assert answer["results"] == single["results"]
+
+
+@pytest.mark.parametrize("look", [{"below": 0.5}, {"effort": 300}, {"below": 0.5, "effort": 10**9}, {"below": "x"}])
+def test_a_second_look_that_is_none_is_refused(client, look):
+    answer = client.post("/v1/search", json={"query": "w1", "second_look": look})
+    assert answer.status_code == 422
+    assert "second_look" in answer.json()["error"]["param"]
+
+
 def test_a_stop_rule_is_followed_and_told(client):
     body = {"query": "w1 w2", "candidates": 300, "explain": True}
     whole = client.post("/v1/search", json=body).json()
