@@ -80,8 +80,8 @@ class Promise:
     Attributes:
         recall: recall@k against exact search, the mean over the calibration's queries.
         recall_low: a lower bound on the recall of further queries of their kind; see the calibration's confidence.
-        milliseconds: time of one query on one thread, without encoding it: the median, and where some queries are
-            looked for twice the mean of both medians by how often that is.
+        milliseconds: time of one query on one thread, without encoding it: the median; where some queries are searched
+            for twice, of the mean of both ways by how often each is taken.
         met: whether this is what was asked for; where it is not, no calibrated plan is, and this one comes closest.
     """
 

@@ -84,7 +84,7 @@ DATA_SETS = {
                 },
                 "ours-small": {
                     "sizes": (64, 128, 256, 512, 1024),
-                    "dims": 256,
+                    "dims": 224,
                     "shortlist": "symqg",
                     "bits": 8,
                     "storage": "int8",
@@ -142,7 +142,7 @@ def _steps(name: str, values: tuple[int, ...], **fixed: int) -> tuple[Knob, ...]
 _EFFORTS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 900, 1280, 2500)
 _PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-_PROMISES = tuple({"recall": r} for r in (0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995))
+_PROMISES = tuple({"recall": r} for r in (0.8, 0.84, 0.86, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995))
 
 STRUCTURES = {
     one.name: one

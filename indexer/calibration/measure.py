@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,21 @@ class Trial:
     plan: Plan
     recall: float
     milliseconds: float
+
+
+class Again(NamedTuple):
+    """The queries that a plan searches for twice.
+
+    Attributes:
+        share: of all.
+        queries: shape (m, D).
+    """
+
+    share: float
+    queries: Vectors
+
+
+NEVER = Again(0.0, np.empty((0, 0), dtype=np.float32))
 
 
 class Meter:
@@ -85,17 +101,14 @@ class Meter:
         """Return the best coarse score of each query's first search, of rows that may be found."""
         return _best(self._first_look(plan, examined, slice(None)))
 
-    def shares(self, plans: Sequence[Plan], examined: Sequence[Examined]) -> list[float]:
-        """Return what share of the queries each plan searches for twice, by up to some hundreds of each kind."""
-        some = [one.part(slice(0, _COUNTED)) for one in examined]
-        return [self._share(plan, some) for plan in plans]
-
-    def _share(self, plan: Plan, examined: Sequence[Examined]) -> float:
+    def again(self, plan: Plan, examined: Sequence[Examined]) -> Again:
+        """Return which of the queries a plan searches for twice, by up to some hundreds of each kind."""
         look = plan.second_look
         if look is None:
-            return 0.0
-        best = np.concatenate([self.best(plan, one) for one in examined])
-        return float((best < look.below).mean())
+            return NEVER
+        some = [one.part(slice(0, _COUNTED)) for one in examined]
+        hard = np.concatenate([self.best(plan, one) for one in some]) < look.below
+        return Again(float(hard.mean()), np.concatenate([one.queries.vectors for one in some])[hard])
 
     def samples(self, plans: Sequence[Plan], examined: Sequence[Examined], until: float) -> list[Sample]:
         """Return the recalls of several plans over the same queries: as many as time allows, by ``time.monotonic()``.
@@ -115,19 +128,19 @@ class Meter:
     def trial(self, plan: Plan, examined: Sequence[Examined]) -> Trial:
         """Measure recall over all queries, where it needs measuring, and time over a few."""
         recall = 1.0 if plan.single else self.sample(plan, examined).mean
-        share = self._share(plan, examined)
+        again = self.again(plan, examined)
         fewest, most = _ROUGH
         seconds: list[float] = []
-        for query in itertools.islice(alternating(examined), most):
-            if len(seconds) >= fewest and sum(seconds) > _ROUGH_SECONDS:
+        for turn, query in enumerate(itertools.islice(alternating(examined), most)):
+            if turn >= fewest and sum(seconds) > _ROUGH_SECONDS:
                 break
-            seconds.append(self._expected_seconds(query, plan, share))
+            seconds.append(self._expected_seconds(turn, query, plan, again))
         return Trial(plan, recall, float(np.median(seconds)) * 1e3)
 
     def milliseconds(
         self,
         plans: Sequence[Plan],
-        shares: Sequence[float],
+        again: Sequence[Again],
         queries: Iterable[Vectors],
         fewest: int,
         most: int,
@@ -140,7 +153,7 @@ class Meter:
 
         Args:
             plans: what is timed.
-            shares: of the queries that each plan searches for twice.
+            again: what each plan searches for twice.
             queries: each of shape (1, D).
             fewest, most: queries for each plan.
             until: when to stop, by ``time.monotonic()``, once it were ``fewest``.
@@ -152,23 +165,25 @@ class Meter:
             if len(seconds) >= fewest and time.monotonic() > until:
                 break
             own = [asked[(turn + number * apart) % len(asked)] for number in range(len(plans))]
-            seconds.append([self._expected_seconds(*one) for one in zip(own, plans, shares, strict=True)])
+            seconds.append([self._expected_seconds(turn, *one) for one in zip(own, plans, again, strict=True)])
         if not seconds:  # an index without rows has no queries
             return [0.0] * len(plans)
         medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()
         return medians
 
-    def _expected_seconds(self, query: Vectors, plan: Plan, share: float) -> float:
-        """Return a query's time where it is one that is searched for twice with this probability.
+    def _expected_seconds(self, turn: int, query: Vectors, plan: Plan, again: Again) -> float:
+        """Return the time that a query takes on the average, with a second look as often as one is taken.
 
-        Among a few queries it would be chance how many of them take a second look, so each is searched both ways.
+        Among a few queries it would be chance how many take one; and a hard query takes longer than another at the same
+        effort, so that second looks are timed with hard ones.
         """
         look = plan.second_look
-        once = self._seconds(query, replace(plan, second_look=None) if look else plan)
-        if look is None or not share:
-            return once
-        twice = self._seconds(query, replace(plan, second_look=replace(look, below=math.inf)))
-        return (1 - share) * once + share * twice
+        if look is None or not again.share:
+            return self._seconds(query, replace(plan, second_look=None) if look else plan)
+        once = self._seconds(query, replace(plan, second_look=None))
+        hard = again.queries[turn % len(again.queries)][None]
+        twice = self._seconds(hard, replace(plan, second_look=replace(look, below=math.inf)))
+        return (1 - again.share) * once + again.share * twice
 
     def _seconds(self, query: Vectors, plan: Plan) -> float:
         started = time.perf_counter()

@@ -17,7 +17,7 @@ from indexer.calibration.front import front
 from indexer.calibration.gaps import stopping
 from indexer.calibration.grid import Grid
 from indexer.calibration.looks import second_looks
-from indexer.calibration.measure import Meter, Trial, alternating
+from indexer.calibration.measure import NEVER, Meter, Trial, alternating
 from indexer.calibration.options import CalibrationOptions
 from indexer.calibration.queries import GivenQueries, QuerySource, SampledQueries
 from indexer.calibration.target import missed
@@ -112,13 +112,13 @@ class Calibration:
         if choosing and bounding:
             outcomes, counts = self._outcomes(lengths, choosing, bounding)
             queries = alternating(bounding)
-            shares = self.meter.shares([one.plan for one in outcomes], bounding)
+            again = [self.meter.again(one.plan, bounding) for one in outcomes]
         else:
             # An exact scan needs no measuring but of its time.
             outcomes, counts = [self._exact(k) for k in sorted(set(self.options.k))], []
             queries = self.vectors.prefixes(slice(0, _TIMED[1]), self.vectors.dimension)[:, None]
-            shares = [0.0] * len(outcomes)
-        times = self.meter.milliseconds([one.plan for one in outcomes], shares, queries, *_TIMED, self._moment(1))
+            again = [NEVER] * len(outcomes)
+        times = self.meter.milliseconds([one.plan for one in outcomes], again, queries, *_TIMED, self._moment(1))
         plans = [outcome.timed(milliseconds) for outcome, milliseconds in zip(outcomes, times, strict=True)]
         return CalibrationFacts(
             created=datetime.now(UTC),

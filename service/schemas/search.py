@@ -196,8 +196,8 @@ class PromiseOut(BaseModel):
     recall: float = Field(description="Mean recall over the calibration's queries.")
     recall_low: float = Field(description="A lower bound on the mean recall of further queries of their kind.")
     milliseconds: float = Field(
-        description="Time of one query on one thread, without encoding it: the median, and where some queries are "
-        "searched for twice the mean of both medians by how often that is."
+        description="Time of one query on one thread, without encoding it: the median; where some queries are searched "
+        "for twice, of the mean of both ways by how often each is taken."
     )
     met: bool = Field(description="Whether this is what was asked for; where not, no calibrated plan is.")
 

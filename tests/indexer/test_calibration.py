@@ -23,7 +23,7 @@ from indexer.calibration import (
 from indexer.calibration.bound import Sample, bounds_together
 from indexer.calibration.front import front, thinned
 from indexer.calibration.grid import Grid
-from indexer.calibration.measure import Meter, Trial
+from indexer.calibration.measure import NEVER, Meter, Trial
 from indexer.calibration.queries import MOST_COPIES, GivenQueries, QuerySet, SampledQueries, read_queries
 from indexer.calibration.truth import Examined, examine, split
 from indexer.errors import BundleBusyError, BundleNotFoundError
@@ -360,7 +360,7 @@ def test_the_meter_finds_what_a_search_finds(opened):
     assert sample.mean == pytest.approx(float(np.mean(scores >= exact[:, -1:] - 1e-6)))
     assert meter.samples([plan], examined, until=math.inf)[0].mean == pytest.approx(sample.mean)
     assert meter.trial(plan, examined).recall == sample.mean
-    times = meter.milliseconds([plan, plan], [0, 0], queries[:, None], 3, 5, until=0)
+    times = meter.milliseconds([plan, plan], [NEVER, NEVER], queries[:, None], 3, 5, until=0)
     assert len(times) == 2
     assert all(0 < milliseconds < 1000 for milliseconds in times)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.calibration import choose_plan
 from indexer.calibration.looks import second_looks
-from indexer.calibration.measure import Meter
+from indexer.calibration.measure import NEVER, Again, Meter
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.truth import Examined
 from indexer.distinct import DistinctPrefixes, DistinctRows
@@ -132,7 +132,11 @@ def test_calibration_tries_several_shares_of_the_queries(ranker, queries):
     meter, examined = Meter(ranker, 1), [Examined.of(QuerySet.of("given", queries), ranker.vectors, K, 1)]
     found = list(second_looks(meter, examined, plan()))
     assert [one.second_look.effort for one in found] == [48, 48, 48]
-    assert meter.shares(found, examined) == pytest.approx([0.1, 0.2, 0.4], abs=0.011)
+    again = [meter.again(one, examined) for one in found]
+    assert [share for share, _ in again] == pytest.approx([0.1, 0.2, 0.4], abs=0.011)
+    for one, (share, hard) in zip(found, again, strict=True):
+        assert len(hard) == round(share * len(queries))
+        assert (ranker.candidates(hard, plan(), None).scores[:, 0] < one.second_look.below).all()
     recalls = [meter.sample(one, examined).mean for one in [plan(), *found, plan(48)]]
     assert recalls == sorted(recalls)
     assert recalls[0] < recalls[2] < recalls[-1]
@@ -161,12 +165,19 @@ def test_a_row_that_is_left_out_does_not_pass_for_a_near_one(ranker):
 
 
 def test_its_time_is_that_of_both_ways_by_how_often_each_is_taken(ranker, queries):
+    hard = queries[50:52]
+
     class Timed(Meter):
         def _seconds(self, query, plan):
-            return 1.0 if plan.second_look is None else 5.0
+            if plan.second_look is None:
+                return 1.0
+            assert plan.second_look.below == math.inf
+            assert any((query[0] == one).all() for one in hard)
+            return 5.0
 
     looked = plan(look=SecondLook(0.5, 200))
-    times = Timed(ranker, 1).milliseconds([plan(), looked, looked], [0, 0.25, 0], queries[:4, None], 1, 4, math.inf)
+    again = [NEVER, Again(0.25, hard), NEVER]
+    times = Timed(ranker, 1).milliseconds([plan(), looked, looked], again, queries[:4, None], 1, 4, math.inf)
     assert times == [1000, 2000, 1000]
 
 
