@@ -5,8 +5,8 @@ need many times as much, and one effort for all has to be that of the hard ones.
 search: its best candidate lies far from the query. So a first search is made with little effort, and where its best
 score is under a threshold, a second one with more. Calibration tries thresholds and efforts (``indexer.calibration``).
 
-Measured (docs/design.md): at equal recall the mean time of a query falls by about a fifth where queries are unlike
-documents. The best score tells the hard ones as well as a regression on all scores of the first search does.
+Measured (docs/benchmarks.md): at equal recall the mean time of a query falls by a sixteenth to an eighth where queries
+are unlike documents. The best score tells the hard ones as well as a regression on all scores of the first search does.
 """
 
 from __future__ import annotations
