@@ -13,7 +13,7 @@ from indexer.plan import SCAN, Plan
 from indexer.second_look import SecondLook
 
 _HARDER = 4
-"""Times the first effort. Tried on a million rows: with 3 or 6 times there is no recall that is found faster."""
+"""Times the first effort. Tried on a million rows: with 2 to 8 times none from 0.90 to 0.97 was faster."""
 _SHARES = (0.1, 0.2, 0.4)
 """Of the queries, that are looked for again."""
 _FEWEST = 40

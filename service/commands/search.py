@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -146,9 +147,9 @@ def parse_second_look(text: str) -> SecondLook:
     try:
         values = float(below), int(effort)
     except ValueError:
-        raise InvalidOptionError(
-            "second_look", f"--second-look {text!r}: write score:effort, such as 0.4:800"
-        ) from None
+        values = None
+    if values is None or math.isinf(values[0]):  # which JSON cannot say
+        raise InvalidOptionError("second_look", f"--second-look {text!r}: write score:effort, such as 0.4:800")
     return SecondLook(*values)
 
 

@@ -47,6 +47,7 @@ def test_a_filter_is_told_among_the_stages(mrl, built):
         (["--stages", "8:50"], "dimensions must not fall"),
         (["--second-look", "0.4"], "--second-look '0.4': write score:effort, such as 0.4:800"),
         (["--second-look", "x:9"], "--second-look 'x:9': write score:effort"),
+        (["--second-look", "inf:9"], "--second-look 'inf:9': write score:effort"),
         (["--second-look", "0.4:0"], "second look with effort 0: give at least 1"),
         (["--second-look", "nan:9"], "second look below nan: give a score"),
         (["--second-look", "0.4:30", "--effort", "30"], "second look with effort 30: give more than the first's, 30"),
