@@ -12,33 +12,20 @@ from indexer.calibration.looks import second_looks
 from indexer.calibration.measure import NEVER, Again, Meter
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.truth import Examined
-from indexer.distinct import DistinctPrefixes, DistinctRows
 from indexer.manifest import CalibratedPlan
 from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, make_plan
-from indexer.ranking import Ranker
 from indexer.results import StageClock
 from indexer.rowset import RowSet
 from indexer.second_look import SecondLook, look_again
-from indexer.shortlist import shortlist_options, shortlist_type
 from indexer.shortlist.base import Candidates
 from indexer.stopping import StopRule
-from indexer.vectors import StoredVectors
-from models import truncate
 from models.errors import InvalidOptionError
-
-D, DS, K = 32, 16, 10
-
-
-def unit(count, seed):
-    return truncate(np.random.default_rng(seed).normal(size=(count, D)) * np.linspace(2, 0.3, D), D)
+from tests.indexer.rankers import DS, D, K, make_ranker, unit
 
 
 @pytest.fixture(scope="module")
 def ranker():
-    vectors = StoredVectors(unit(4000, 1).astype(np.float16))
-    distinct = DistinctRows.find(vectors)
-    shortlist = shortlist_type("hnsw").build(DistinctPrefixes(vectors, distinct, DS), shortlist_options("hnsw", {}))
-    return Ranker(vectors, shortlist, distinct)
+    return make_ranker()
 
 
 @pytest.fixture(scope="module")
