@@ -59,6 +59,14 @@ def insert(scores: Vectors, rows: Rows, score: Any, row: Any) -> None:
 
 
 @compiled
+def ask(stored: Stored, row: Any, dims: int) -> None:
+    """Ask the memory for a row's prefix; nothing where there is no row."""
+    if row >= 0:
+        for byte in range(0, dims * stored.itemsize, LINE):
+            prefetch(stored, row, byte)
+
+
+@compiled
 def score(stored: Stored, queries: Vectors, rows: Rows, dims: int, scores: Vectors) -> None:
     """Score rows against queries.
 
@@ -88,10 +96,11 @@ def rank(stored: Stored, queries: Vectors, rows: Rows, dims: int, best: Vectors,
     best_rows[:] = -1
     for i in range(queries.shape[0]):
         own = i if rows.shape[0] > 1 else 0
+        for j in range(min(AHEAD, rows.shape[1])):
+            ask(stored, rows[own, j], dims)
         for j in range(rows.shape[1]):
-            if j + AHEAD < rows.shape[1] and rows[own, j + AHEAD] >= 0:
-                for byte in range(0, dims * stored.itemsize, LINE):
-                    prefetch(stored, rows[own, j + AHEAD], byte)
+            if j + AHEAD < rows.shape[1]:
+                ask(stored, rows[own, j + AHEAD], dims)
             row = rows[own, j]
             if row >= 0:
                 insert(best[i], best_rows[i], cosine(stored[row], queries[i], dims), row)

@@ -70,7 +70,8 @@ class Ranker:
         self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int
     ) -> tuple[Vectors, Rows]:
         started = time.perf_counter()
-        found, again = self._looks(queries, plan, allowed, threads)
+        coarse = truncate(queries, plan.dims)
+        found, again = self._looks(coarse, plan, allowed, threads)
         facts: dict[str, Any] = {} if plan.second_look is None else {"again": again / max(1, len(queries))}
         clock.add(
             "shortlist",
@@ -81,28 +82,28 @@ class Ranker:
             structure=plan.structure,
             **facts,
         )
-        scores, rows = self.rerank(queries, found, plan, clock, threads)
+        scores, rows = self.rerank(queries, found, plan, clock, threads, coarse)
         return self.distinct.expand(scores, rows, allowed)
 
     def candidates(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int = 1) -> Candidates:
         """Find the shortlist alone, by the structure; arguments as in :meth:`rank`."""
-        return self._looks(queries, plan, allowed, threads)[0]
+        return self._looks(truncate(queries, plan.dims), plan, allowed, threads)[0]
 
-    def _looks(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> tuple[Candidates, int]:
-        """Return candidates, and how many of the queries took a second look."""
-        found = self._look(queries, plan, allowed, threads)
-        look = plan.second_look
+    def _looks(self, coarse: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> tuple[Candidates, int]:
+        """Return candidates of unit prefixes, and how many of the queries took a second look."""
+        count, look = plan.candidates, plan.second_look
+        found = self._look(coarse, count, plan.effort, allowed, threads)
         if look is None:
             return found, 0
-        harder = replace(plan, effort=look.effort)
         found, again = look_again(
-            found, found.scores[:, 0], look, lambda hard: self._look(queries[hard], harder, allowed, threads)
+            found, found.scores[:, 0], look, lambda hard: self._look(coarse[hard], count, look.effort, allowed, threads)
         )
         return found, len(again)
 
-    def _look(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> Candidates:
+    def _look(
+        self, coarse: Vectors, count: int, effort: int | None, allowed: RowSet | None, threads: int
+    ) -> Candidates:
         numbers = None if allowed is None else self.distinct.numbers_of(allowed)
-        count, effort = plan.candidates, plan.effort
         if numbers is not None and not self.shortlist.filters:
             # What may not be found is dropped afterwards, so that much more has to be looked for.
             share = len(numbers) / len(self.distinct)
@@ -110,7 +111,7 @@ class Ranker:
             effort = math.ceil(effort / share) if effort else None
             numbers = None
         bitmap = None if numbers is None else numbers.bitmap
-        found = self.shortlist.search(truncate(queries, plan.dims), count, effort, bitmap, threads)
+        found = self.shortlist.search(coarse, count, effort, bitmap, threads)
         return Candidates(found.scores, self.distinct.rows_of(found.rows, allowed))
 
     def _scan(
@@ -135,13 +136,22 @@ class Ranker:
         return (scores, rows) if plan.single else self.rerank(queries, Candidates(scores, rows), plan, clock, threads)
 
     def rerank(
-        self, queries: Vectors, found: Candidates, plan: Plan, clock: StageClock, threads: int = 1
+        self,
+        queries: Vectors,
+        found: Candidates,
+        plan: Plan,
+        clock: StageClock,
+        threads: int = 1,
+        coarse: Vectors | None = None,
     ) -> tuple[Vectors, Rows]:
-        """Rank a shortlist by the stages of a plan, the vectors of rows that are equal once; see :meth:`rank`."""
+        """Rank a shortlist by the stages of a plan, the vectors of rows that are equal once; see :meth:`rank`.
+
+        ``coarse`` are the queries cut to the plan's Ds, where they are there already.
+        """
         scores, rows = found
         for number, stage in enumerate(plan.stages):
             facts: dict[str, Any] = {"dims": stage.dims, "candidates_in": rows.shape[1], "candidates_out": stage.keep}
-            prefixes = truncate(queries, stage.dims)
+            prefixes = coarse if coarse is not None and stage.dims == plan.dims else truncate(queries, stage.dims)
             if plan.stop is None or number:
                 rerank = partial(self.vectors.rank, prefixes, rows, stage.dims, stage.keep, threads)
                 scores, rows = clock.run("rerank", rerank, **facts)

@@ -15,8 +15,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from indexer.kernels import Rows
 from indexer.shortlist.base import Candidates
 from models.errors import InvalidOptionError
@@ -56,7 +54,7 @@ def look_again(
     Returns:
         the candidates, those of the second search where there was one; and the numbers of its queries.
     """
-    hard = np.flatnonzero(best < look.below)
+    hard = (best < look.below).nonzero()[0]
     if not len(hard):
         return found, hard
     again = search(hard)

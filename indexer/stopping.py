@@ -25,8 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import BundleCorruptError
-from indexer.intrinsics import prefetch
-from indexer.kernels import AHEAD, LINE, Rows, Stored, cosine, insert
+from indexer.kernels import AHEAD, Rows, Stored, ask, cosine, insert
 from indexer.threads import split
 from indexer.vectors import StoredVectors
 from models.compiled import compiled
@@ -260,11 +259,12 @@ def _rank(
             listed[count] = rows[i, j]
             bounds[count] = bound
             count += 1
+        for a in range(min(AHEAD, count)):
+            ask(stored, listed[a], dims)
         number = 0
         for a in range(count):
             if a + AHEAD < count and bounds[a + AHEAD] >= best[i, last]:
-                for byte in range(0, dims * stored.itemsize, LINE):
-                    prefetch(stored, listed[a + AHEAD], byte)
+                ask(stored, listed[a + AHEAD], dims)
             if bounds[a] >= best[i, last]:
                 insert(best[i], best_rows[i], cosine(stored[listed[a]], queries[i], dims), listed[a])
                 number += 1
