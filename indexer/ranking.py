@@ -53,7 +53,9 @@ class Ranker:
             plan = self._under_filter(plan, len(allowed))
         if plan.stop and plan.stop.gap is None and plan.structure != SCAN and not self.shortlist.exact_scores:
             raise InvalidOptionError(
-                "stop", f"a certified stop needs exact scores of the shortlist: {plan.structure!r} estimates them"
+                "stop",
+                f"a certified stop needs exact scores of the shortlist: {plan.structure!r} estimates them; "
+                "built with them are flat, hnsw with storage=fp32 and symqg with bits=0",
             )
         if plan.structure == SCAN:
             return self._scan(queries, plan, allowed, clock, threads)

@@ -149,11 +149,11 @@ class SymphonyQG(Peer):
         self.index = index
 
     @classmethod
-    def build(cls, vectors: Vectors, threads: int, *, degree: int) -> Self:
+    def build(cls, vectors: Vectors, threads: int, *, degree: int, build_effort: int = EF_CONSTRUCTION) -> Self:
         from rabitqlib import SymqgIndex
 
         index = SymqgIndex(vectors.shape[1], degree, metric="ip")
-        index.build(np.ascontiguousarray(vectors), ef_construction=EF_CONSTRUCTION, num_threads=threads)
+        index.build(np.ascontiguousarray(vectors), ef_construction=build_effort, num_threads=threads)
         return cls(index)
 
     def save(self, folder: Path) -> None:

@@ -16,6 +16,8 @@ from indexer.shortlist import Shortlist
 
 _MIDDLE_OUT = (10, 5, 20, 2, 40, 1.5)
 """Candidates for each result; the likely ones first, for when time is short."""
+_CLOSE_LENGTHS = 2
+"""How many of the shortest are tried where the structure's scores are nearly those of the rerank."""
 _FUNNEL_FROM = 8
 """Candidates for each result from which a rerank in between may save more than it costs."""
 _ROUNDS = 2
@@ -113,10 +115,12 @@ class Grid:
     def _ladders(self) -> Iterator[tuple[int, Sequence[int | None]]]:
         """Give lengths of the shortlist, each with the efforts to try."""
         lengths = self._lengths(_MIDDLE_OUT)
-        if lengths and self._shortlist.exact_scores and self._own_dims == self._sizes[-1]:
-            # The structure ranks as the rerank will: the effort decides what is found, and a longer list adds nothing.
+        if lengths and self._shortlist.close_scores and self._own_dims == self._sizes[-1]:
+            # The structure ranks as the rerank will: the effort decides what is found, and a longer list adds nothing,
+            # or next to nothing where scores are estimates.
             efforts = {effort for length in lengths for effort in self._shortlist.efforts(length)}
-            yield min(lengths), sorted(efforts, key=lambda effort: effort or 0)
+            for length in sorted(lengths)[: 1 if self._shortlist.exact_scores else _CLOSE_LENGTHS]:
+                yield length, sorted(efforts, key=lambda effort: effort or 0)
             return
         for length in lengths:
             yield length, self._shortlist.efforts(length)

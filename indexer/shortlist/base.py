@@ -78,6 +78,11 @@ class Shortlist(ABC):
         """Whether the scores of its candidates are cosines of the prefixes, exact to rounding."""
         return self.exact
 
+    @property
+    def close_scores(self) -> bool:
+        """Whether its scores rank candidates nearly as cosines of the prefixes do: those of 8 bits a dimension."""
+        return self.exact_scores
+
     @classmethod
     def unavailable(cls, build: bool = True) -> str | None:
         """Return why this machine cannot run the structure and what to use in its place; None where it can.

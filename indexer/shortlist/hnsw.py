@@ -58,6 +58,11 @@ class HnswShortlist(FaissShortlist):
         """Where the prefixes are held as float32."""
         return isinstance(self._index, faiss.IndexHNSWFlat)
 
+    @property
+    def close_scores(self) -> bool:
+        """Of every storage: the least has 8 bits."""
+        return True
+
     def efforts(self, candidates: int) -> list[int | None]:
         """From as many as candidates are wanted."""
         return beam_efforts(candidates)

@@ -39,13 +39,13 @@ class SymqgOptions(ShortlistOptions):
     Attributes:
         degree: neighbours of a row, a multiple of 32.
         build_effort: candidates looked at for each row's neighbours.
-        bits: what a dimension of a row itself takes; 0 for float32. With 8 as much is found as fast, with 4 a little
-            less. Neighbours' codes take one bit a dimension in any case.
+        bits: what a dimension of a row itself takes; 0 for float32. With 8 as much is found, faster, as less is read;
+            with 4 a little less. Neighbours' codes take one bit a dimension in any case.
     """
 
     degree: int = Field(default=32, ge=32, le=256, multiple_of=32)
-    build_effort: int = Field(default=200, ge=8, le=2000)
-    bits: Annotated[Literal[0, 4, 8], BeforeValidator(_number)] = 0
+    build_effort: int = Field(default=400, ge=8, le=2000)
+    bits: Annotated[Literal[0, 4, 8], BeforeValidator(_number)] = 8
 
 
 class SymqgShortlist(Shortlist):
@@ -148,6 +148,11 @@ class SymqgShortlist(Shortlist):
     def exact_scores(self) -> bool:
         """Where the rows themselves are held as float32; only the way to them goes by codes."""
         return int(self._graph.quantization_bits) == 0
+
+    @property
+    def close_scores(self) -> bool:
+        """Where the rows have 8 bits or more."""
+        return int(self._graph.quantization_bits) != 4
 
     def efforts(self, candidates: int) -> list[int | None]:
         """From as many as candidates are wanted."""

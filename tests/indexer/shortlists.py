@@ -15,11 +15,11 @@ VARIANTS = {
     "ivf-pq": ("ivf", {}),
     "ivf-rabitq": ("ivf", {"codes": "rabitq"}),
     "symqg": ("symqg", {}),
-    "symqg-8": ("symqg", {"bits": 8}),
+    "symqg-32": ("symqg", {"bits": 0}),
     "symqg-4": ("symqg", {"bits": 4}),
     "cagra": ("cagra", {}),  # as few rows as here are linked without a GPU
 }
-ESTIMATES = {"ivf-pq": 0.1, "ivf-rabitq": 0.4, "symqg-4": 0.03, "symqg-8": 0.003, "hnsw-sq8": 0.003}
+ESTIMATES = {"ivf-pq": 0.1, "ivf-rabitq": 0.4, "symqg-4": 0.03, "symqg": 0.003, "hnsw-sq8": 0.003}
 """Mean error of a score, where it is an estimate."""
 EVERYTHING = 1 << 20
 

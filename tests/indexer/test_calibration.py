@@ -324,17 +324,26 @@ def test_plans_are_tried_until_nothing_is_gained_and_none_slower_than_a_scan_is_
         assert all(keep >= 10 + MOST_COPIES for keep in keeps[:-1]) or plan.single
 
 
-def test_between_two_plans_far_apart_others_are_tried(opened):
+def test_between_two_plans_far_apart_others_are_tried(opened, monkeypatch):
+    lengths = set()
+
     def attempt(plan):
         if plan.structure == SCAN:
             return Trial(plan, 1.0 if plan.single else 0.5, 1e6)
+        lengths.add(plan.candidates)
         return Trial(plan, 1 - plan.effort**-0.5, float(plan.effort))
 
     found = Grid(opened.shortlist, "hnsw", DIMENSION, (DIMENSION,), 3000, 10).narrowed(attempt, 100, math.inf)
     # The structure ranks by all dimensions already: a longer list for the rerank would be for nothing.
-    assert {one.plan.candidates for one in found} == {15}
+    assert lengths == {15}
     misses = [1 - one.recall for one in found]
     assert all(high > 0.8 * low for low, high in pairwise(misses))
+    monkeypatch.setattr(type(opened.shortlist), "exact_scores", False)
+    Grid(opened.shortlist, "hnsw", DIMENSION, (DIMENSION,), 3000, 10).narrowed(attempt, 100, math.inf)
+    assert lengths == {15, 20}  # a little longer, where scores are estimates
+    monkeypatch.setattr(type(opened.shortlist), "close_scores", False)
+    Grid(opened.shortlist, "hnsw", DIMENSION, (DIMENSION,), 3000, 10).narrowed(attempt, 100, math.inf)
+    assert max(lengths) == 400
 
 
 def test_plans_are_not_tried_when_the_time_is_over(opened):

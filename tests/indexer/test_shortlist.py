@@ -188,6 +188,13 @@ def test_exact_scores_are_exact(variant, built):
     assert (error < 1e-6) == structure.exact_scores
 
 
+def test_of_close_scores_a_list_half_as_long_again_holds_the_best(variant, built):
+    structure, rows, queries = built(variant), prefixes(2000), prefixes(50, seed=1)
+    scores = np.take_along_axis(queries @ rows.T, structure.search(queries, 60, 300).rows, axis=1)
+    kept = (scores[:, :15] >= -np.sort(-scores, axis=1)[:, 9:10]).sum(axis=1)
+    assert kept.mean() >= 9.99 or not structure.close_scores
+
+
 def test_only_symqg_takes_no_filters():
     assert [kind for kind in KINDS if not shortlist_type(kind).filters] == ["symqg"]
 

@@ -101,14 +101,14 @@ class TestSymqg:
         assert (found.rows == -1).all()
         assert np.isneginf(found.scores).all()
 
+    @pytest.mark.parametrize(("bits", "head"), [(0, 46), (8, 314)])
     @pytest.mark.parametrize("length", [64, 128, 256])
-    def test_a_file_whose_links_lead_nowhere_is_refused(self, tmp_path, length):
+    def test_a_file_whose_links_lead_nowhere_is_refused(self, tmp_path, bits, head, length):
         path = tmp_path / "shortlist.symqg"
-        structure = make("symqg", prefixes(200, dims=64))
+        structure = make("symqg", prefixes(200, dims=64), bits=bits)
         structure.save(path)
         content = bytearray(path.read_bytes())
-        row = structure.memory_bytes // 200
-        end = len(content) - (path.stat().st_size - 200 * row) + 46  # the head comes first, links end a row
+        end = head + structure.memory_bytes  # the head comes first, links end a row
         content[end - length : end] = b"\xff" * length
         path.write_bytes(content)
         with pytest.raises(BundleCorruptError, match="neighbor"):
