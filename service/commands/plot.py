@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from indexer.manifest import CalibratedPlan
 
@@ -29,9 +30,11 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
     try:
         for number, k in enumerate(sorted({plan.k for plan in plans})):
-            _draw([plan for plan in plans if plan.k == k], f"recall@{k}", _COLORS[number % len(_COLORS)], axes)
+            _draw([plan for plan in plans if plan.k == k], k, number, axes)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         lowest = min(plan.recall_low for plan in plans)
         axes.set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.01), 1 + 0.06 * (1 - lowest) + 0.003)
         axes.margins(x=0.12)
@@ -46,21 +49,24 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
         plt.close(figure)
 
 
-def _draw(plans: Sequence[CalibratedPlan], label: str, color: str, axes: Axes) -> None:
+def _draw(plans: Sequence[CalibratedPlan], k: int, number: int, axes: Axes) -> None:
+    """Draw the plans of the k that is the ``number``-th drawn."""
+    color = _COLORS[number % len(_COLORS)]
     times = [plan.milliseconds for plan in plans]
     recalls = [plan.recall for plan in plans]
-    axes.plot(times, recalls, "o-", color=color, markersize=5, label=label)
+    axes.plot(times, recalls, "o-", color=color, markersize=5, label=f"recall@{k}")
     axes.vlines(times, [plan.recall_low for plan in plans], recalls, color=color, alpha=0.4)
     axes.plot(times, [plan.recall_low for plan in plans], "_", color=color, markersize=8)
     step = max(1, -(-len(plans) // _LABELS))
     for place in sorted({*range(0, len(plans), step), len(plans) - 1}):
-        # Beside the point, where the line has not been yet; the last one over it.
+        # Beside the point, where the line has not been yet; the last one over it, or under it where another k's, likely a
+        # scan too, has the place.
         last = place == len(plans) - 1
         axes.annotate(
             _name(plans[place]),
             (times[place], recalls[place]),
             textcoords="offset points",
-            xytext=(0, 7) if last else (7, -4),
+            xytext=(0, -4 - 11 * number if number else 7) if last else (7, -4),
             ha="center" if last else "left",
             fontsize=8,
             color=color,
