@@ -59,8 +59,8 @@ def _draw(plans: Sequence[CalibratedPlan], k: int, number: int, axes: Axes) -> N
     axes.plot(times, [plan.recall_low for plan in plans], "_", color=color, markersize=8)
     step = max(1, -(-len(plans) // _LABELS))
     for place in sorted({*range(0, len(plans), step), len(plans) - 1}):
-        # Beside the point, where the line has not been yet; the last one over it, or under it where another k's, likely a
-        # scan too, has the place.
+        # Beside the point, where the line has not been yet; the last one over it, or under it where another k's, most
+        # likely a scan too, has the place.
         last = place == len(plans) - 1
         axes.annotate(
             _name(plans[place]),
