@@ -39,7 +39,7 @@ class SymqgOptions(ShortlistOptions):
     Attributes:
         degree: neighbours of a row, a multiple of 32.
         build_effort: candidates looked at for each row's neighbours.
-        bits: what a dimension of a row itself takes; 0 for float32. With 8 as much is found, faster, as less is read;
+        bits: what a dimension of a row itself takes; 0 for float32. With 8 as much is found as fast, in less memory;
             with 4 a little less. Neighbours' codes take one bit a dimension in any case.
     """
 
