@@ -14,10 +14,10 @@ from benchmarks.report import save
 from benchmarks.retrieval.config import DATA_SETS, cache_folder
 from benchmarks.retrieval.data import Data
 from benchmarks.retrieval.encoders import name_as_words
-from models.adapter_options import AdapterOptions
-from models.adapter_training import LearnedAdapter, learn_adapter
+from models.adapter.options import AdapterOptions
+from models.adapter.training import LearnedAdapter, learn_adapter
+from models.evaluation.prefix_recall import prefix_recall
 from models.nesting import Vectors
-from models.prefix_recall import prefix_recall
 
 SIZES = (16, 32, 64, 128, 192)
 ROWS, LEARNED, ASKED, QUERIES = 24_000, 12_000, 8_000, 1000

@@ -30,11 +30,11 @@ from indexer import (
     SearchOptions,
     build_index,
 )
-from indexer.journal import Journal
-from indexer.journal_file import FOLDER
-from indexer.manifest import Manifest
+from indexer.storage.journal import Journal
+from indexer.storage.journal_file import FOLDER
+from indexer.storage.manifest import Manifest
 from models import load_encoder
-from models.encoders import Encoder
+from models.encoders.base import Encoder
 from service.demo.docstrings import read_docstrings
 
 

@@ -14,9 +14,9 @@ from sklearn.datasets import load_digits
 
 from benchmarks.report import save
 from models import Nesting
-from models.image_training import train_images
-from models.image_training_options import ImageTrainingOptions
-from models.labelled_images import list_labelled_images, split_labelled_images
+from models.classifier.image_options import ImageTrainingOptions
+from models.classifier.images import train_images
+from models.data.labelled_images import list_labelled_images, split_labelled_images
 
 SIZES = (4, 8, 16, 32, 64)
 SEEDS = (0, 1, 2)

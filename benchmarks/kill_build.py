@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.report import save
 from indexer import Index, SearchOptions
-from indexer.manifest import Manifest
+from indexer.storage.manifest import Manifest
 from service.demo.docstrings import read_docstrings
 
 QUERY = "parse a json string into python objects"

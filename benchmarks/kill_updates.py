@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.report import save
 from indexer import BuildOptions, Corpus, Document, Generations, Index, SearchOptions, build_index
-from indexer.compact import compact_index
-from indexer.manifest import Manifest
+from indexer.building.compact import compact_index
+from indexer.storage.manifest import Manifest
 from indexer.updates import Updates, update_facts
 from models import load_encoder
 from service.demo.docstrings import read_docstrings

@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.report import data_file, save
 from indexer import Index, SearchOptions
-from indexer.manifest import Manifest
 from indexer.plan import SCAN
+from indexer.storage.manifest import Manifest
 
 QUERIES = 1000
 TIMED_SCANS = 20

@@ -23,15 +23,16 @@ import numpy as np
 from benchmarks.report import data_file, save
 from indexer import BuildOptions, Corpus, SearchOptions, build_index
 from indexer.calibration import CalibrationOptions, choose_plan
+from indexer.calibration.exact_answers import Examined
 from indexer.calibration.measure import Meter
 from indexer.calibration.queries import QuerySet
 from indexer.calibration.run import Calibration
-from indexer.calibration.truth import Examined
-from indexer.manifest import CalibratedPlan
-from indexer.opened import OpenedGeneration
+from indexer.kernels.threads import cores
 from indexer.plan import SCAN, Plan
-from indexer.threads import cores
-from models.encoders import Encoder, load_encoder
+from indexer.search.generation import OpenedGeneration
+from indexer.storage.manifest import CalibratedPlan
+from models.encoders.base import Encoder
+from models.encoders.load import load_encoder
 from models.nesting import Vectors, truncate
 
 SEEDS = 5

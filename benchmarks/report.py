@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from indexer.manifest import library_versions
+from indexer.storage.manifest import library_versions
 
 RESULTS = Path(__file__).parent / "results"
 

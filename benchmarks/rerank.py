@@ -14,8 +14,8 @@ from benchmarks.retrieval.builds import folder, record
 from benchmarks.retrieval.config import DATA_SETS, STRUCTURES, cache_folder
 from benchmarks.retrieval.data import Data
 from indexer import Index, SearchOptions
-from indexer.results import StageClock
-from indexer.vectors import StoredVectors, encode
+from indexer.search.results import StageClock
+from indexer.storage.vectors import StoredVectors, encode
 from models import truncate
 
 K, CANDIDATES, ROWS, TRIALS = 10, 200, 500_000, 500

@@ -25,8 +25,8 @@ from pydantic import SecretStr
 from benchmarks.report import save
 from indexer import BuildOptions, Corpus, build_index
 from models import load_encoder
+from service.http.server import running
 from service.openapi import document
-from service.server import running
 from service.settings import Settings
 
 WORDS = ("moon", "tide", "bread", "yeast", "orbit", "planet", "river", "stone", "cloud", "light", "seed", "wheel")

@@ -16,11 +16,11 @@ import numpy as np
 from benchmarks.report import data_file, save
 from benchmarks.retrieval.config import DATA_SETS, cache_folder
 from benchmarks.retrieval.data import Data
-from indexer.distinct import DistinctRows
-from indexer.kernels import Rows
-from indexer.stopping import PrefixNorms, Stopped, StopRule, fit_gap, needed_gaps, rank_stopping
-from indexer.threads import cores
-from indexer.vectors import Storage, StoredVectors, encode
+from indexer.kernels.rows import Rows
+from indexer.kernels.threads import cores
+from indexer.search.distinct import DistinctRows
+from indexer.search.stopping import PrefixNorms, Stopped, StopRule, fit_gap, needed_gaps, rank_stopping
+from indexer.storage.vectors import Storage, StoredVectors, encode
 from models import load_encoder, truncate
 from models.nesting import Vectors
 

@@ -1,22 +1,22 @@
 """A corpus becomes an index, and an index is opened and searched."""
 
-from indexer.append import append_corpus
-from indexer.build import BuildOptions, BuildResult, build_index
+from indexer.building.append import append_corpus
+from indexer.building.build import BuildOptions, BuildResult, build_index
+from indexer.building.compact import compact_index
 from indexer.calibration import CalibrationOptions, Target, calibrate_index
-from indexer.compact import compact_index
 from indexer.corpus import Corpus, Document, Fields
 from indexer.errors import BuildError, BundleError, ModelMismatchError
 from indexer.evaluate import evaluate_index, read_judged
 from indexer.filters import parse_filter
-from indexer.fusion import HybridOptions
-from indexer.generations import Generations
+from indexer.index import Index
 from indexer.lexical import LexicalOptions
 from indexer.plan import FunnelStage, Plan, SearchOptions
-from indexer.results import Hit, SearchResult, Stage
-from indexer.search import Index
-from indexer.second_look import SecondLook
-from indexer.snapshot import SnapshotResult, snapshot_index
-from indexer.stopping import StopRule
+from indexer.search.fusion import HybridOptions
+from indexer.search.results import Hit, SearchResult, Stage
+from indexer.search.second_look import SecondLook
+from indexer.search.stopping import StopRule
+from indexer.storage.generations import Generations
+from indexer.storage.snapshot import SnapshotResult, snapshot_index
 from indexer.updates import Put, Updates, Upserted, update_facts
 from indexer.watch import WatchOptions, watch_facts
 

@@ -10,11 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from models.data.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image_file
+from models.data.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
+from models.data.vector_text import read_vector
 from models.errors import DataError, ImageError, InvalidOptionError
-from models.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image_file
 from models.nesting import Vectors
-from models.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
-from models.vector_text import read_vector
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 _KNOWN_SUFFIXES = ROW_SUFFIXES + TEXT_SUFFIXES + IMAGE_SUFFIXES
@@ -111,7 +111,7 @@ class Corpus:
         self.files = list(dict.fromkeys(found))
 
     def estimated_rows(self) -> int:
-        """Estimate the number of rows, for a progress display; see :func:`models.rows.estimate_rows`."""
+        """Estimate the number of rows, for a progress display; see :func:`models.data.rows.estimate_rows`."""
         return sum(estimate_rows(path) if is_row_file(path) else 1 for path, _ in self.files)
 
     def fingerprint(self) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from indexer.corpus import Document
-from models.encoders import Encoder
+from models.data.images import ImageSource, read_image
+from models.encoders.base import Encoder, ImageEncoder
 from models.errors import ImageError, ModelError
-from models.images import ImageEncoder, ImageSource, read_image
 from models.nesting import Vectors, truncate
 
 _IMAGES_AT_ONCE = 128

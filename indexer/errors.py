@@ -1,14 +1,14 @@
 """What can go wrong with an index.
 
 AdaptiveRetrievalError (models.errors)
-├── OutOfMemoryError       there is not enough memory to build or open (indexer.shortage)
+├── OutOfMemoryError       there is not enough memory to build or open
 ├── BundleError            an index directory cannot be used
 │   ├── BundleNotFoundError    nothing published there
 │   ├── BundleFormatError      written by another format version, or its manifest is unreadable
 │   ├── BundleCorruptError     a file is missing or differs from what the manifest says
 │   ├── BundleBusyError        another builder holds it
 │   ├── BundleStorageError     what is to be written cannot be: the disk is full, read-only or failing
-│   ├── PrunedError            updates that a reader has not seen were folded into a later generation (indexer.journal)
+│   ├── PrunedError            updates that a reader has not seen were folded into a later generation
 │   └── ModelMismatchError     the encoder is not the one the index was built with
 └── BuildError             a build cannot start or go on
 """

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytrec_eval
 
-from indexer.fusion import HybridOptions
-from indexer.hybrid import check_lexical, rank_hybrid
+from indexer.index import Index
 from indexer.plan import Plan, SearchOptions
-from indexer.results import StageClock
-from indexer.search import Index
+from indexer.search.fusion import HybridOptions
+from indexer.search.hybrid import check_lexical, rank_hybrid
+from indexer.search.results import StageClock
+from models.data.rows import BrokenRow, read_rows
 from models.errors import DataError
-from models.rows import BrokenRow, read_rows
 
 DEPTH = 100
 _MEASURES = {

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from indexer.filters import Filter
-from indexer.fusion import HybridOptions
-from indexer.second_look import SecondLook
-from indexer.stopping import StopRule
+from indexer.search.fusion import HybridOptions
+from indexer.search.second_look import SecondLook
+from indexer.search.stopping import StopRule
 from models.errors import InvalidOptionError
 
 DEFAULT_CANDIDATES = 200

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.corpus import Document
-from indexer.documents import FILE_NAME as DOCUMENTS
-from indexer.documents import Documents
 from indexer.encoding import encode_documents
 from indexer.errors import ModelMismatchError
-from indexer.generations import Generations
-from indexer.journal import Journal, Writing
-from indexer.manifest import Manifest, ModelFacts
-from indexer.recorded_model import RecordedModel
-from indexer.vectors import Storage, encode
-from models.encoders import Encoder
+from indexer.storage.documents import FILE_NAME as DOCUMENTS
+from indexer.storage.documents import Documents
+from indexer.storage.generations import Generations
+from indexer.storage.journal import Journal, Writing
+from indexer.storage.manifest import Manifest, ModelFacts
+from indexer.storage.recorded_model import RecordedModel
+from indexer.storage.vectors import Storage, encode
+from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
 from models.nesting import Vectors, truncate
 

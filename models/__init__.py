@@ -1,9 +1,10 @@
 """Nested (Matryoshka) embeddings: encoders, their sizes, and how they are trained.
 
-Training draws in torch and is imported from ``models.training`` by those who train.
+Training draws in torch and is imported from ``models.training.contrastive`` by those who train.
 """
 
-from models.encoders import Encoder, Prompts, load_encoder
+from models.encoders.base import Encoder, Prompts
+from models.encoders.load import load_encoder
 from models.errors import AdaptiveRetrievalError, DataError, InvalidOptionError, ModelError, TrainingError
 from models.nesting import Nesting, truncate
 

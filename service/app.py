@@ -11,14 +11,15 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_swagger import patch_fastapi
 
-from service import auth, errors
-from service.engine import Engine
-from service.frame import Frame
-from service.key_ring import KeyRing
-from service.limits import BodyLimit
+from service import errors
+from service.engine.engine import Engine
+from service.http.body_limit import BodyLimit
+from service.http.frame import Frame
 from service.routes import classify, documents, embeddings, generations, health, page, search
+from service.security import auth
+from service.security.key_ring import KeyRing
 from service.settings import Settings
-from service.traces import Traces
+from service.telemetry.traces import Traces
 
 
 def create_app(settings: Settings | None = None, on_failure: Callable[[], None] = lambda: None) -> FastAPI:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError
-from indexer.shortage import OutOfMemoryError
+from indexer.storage.resource_errors import OutOfMemoryError
 from models.errors import AdaptiveRetrievalError, InvalidOptionError, ModelError
 
 logger = logging.getLogger("mrl.service")
@@ -72,7 +72,7 @@ def envelope(status: int, code: str, message: str, param: str | None = None, **h
 
 
 def install(app: FastAPI) -> None:
-    """Answer the exceptions of the routes by the envelope; :class:`service.frame.Frame` answers all others."""
+    """Answer the exceptions of the routes by the envelope; :class:`service.http.frame.Frame` answers all others."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(ClientGoneError, _client_gone)
     app.add_exception_handler(InvalidOptionError, _invalid_option)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from indexer.opened import Verify
+from indexer.search.generation import Verify
 
 
 def _split(value: str | Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from indexer import BuildOptions, Corpus, Index, build_index
 from models import Nesting, Prompts
-from models.static_encoder import StaticEncoder
+from models.encoders.static import StaticEncoder
 
 # Timings on shared machines vary too much for a deadline; the suite's own time bound holds instead.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -79,7 +79,7 @@ def index(tmp_path_factory, texts, encoder):
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory, encoder) -> Path:
     """The small encoder as a sentence-transformers directory."""
-    from models.trainable import as_trainable
+    from models.training.trainable import as_trainable
 
     path = tmp_path_factory.mktemp("models") / "tiny"
     as_trainable(encoder, "cpu").save(str(path), create_model_card=False)

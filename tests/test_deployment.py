@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.metrics import IndexGauges, Metrics
 from service.settings import Settings
+from service.telemetry.metrics import IndexGauges, Metrics
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
@@ -100,7 +100,7 @@ def test_serving_needs_none_of_what_training_does():
     import sys
 
     program = (
-        "import sys, service.server, service.cli, indexer\n"
+        "import sys, service.http.server, service.cli, indexer\n"
         "print([name for name in ('torch', 'sentence_transformers', 'sklearn', 'matplotlib', 'transformers') "
         "if name in sys.modules])"
     )

@@ -14,7 +14,7 @@ import indexer
 import models
 import service
 from service.cli import app
-from service.server import running
+from service.http.server import running
 from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -16,10 +16,10 @@ from benchmarks.representation.config import DATA, FAMILY, REST, WHOLE, Settings
 from benchmarks.representation.plot import IMAGES, plot_all
 from benchmarks.representation.run import measure_seed
 from benchmarks.representation.tables import summary, text
-from models.classification_data import ClassificationData
-from models.encoders import load_encoder
-from models.labelled import read_labelled, split_labelled
-from models.rows import Row, read_rows
+from models.classifier.text_data import ClassificationData
+from models.data.labelled_texts import read_labelled, split_labelled
+from models.data.rows import Row, read_rows
+from models.encoders.load import load_encoder
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.representation.config import Settings
-from models.baselines import int8, low_rank_logits, one_bit, principal_components, probe, random_features
-from models.cascade import Cascade, choose, choose_within, measure
-from models.classification import classifier_vectors, train_classifier
-from models.classification_data import ClassificationData
-from models.classification_options import ClassificationOptions
-from models.classifier import Classifier, LinearHeads
-from models.classifier_training import accuracy, confidences
+from models.classifier.cascade import Cascade, choose, choose_within, measure
+from models.classifier.classifier import Classifier, LinearHeads
+from models.classifier.text_data import ClassificationData
+from models.classifier.text_options import ClassificationOptions
+from models.classifier.texts import classifier_vectors, train_classifier
+from models.classifier.training import accuracy, confidences
+from models.evaluation.baselines import int8, low_rank_logits, one_bit, principal_components, probe, random_features
 from models.evaluation.few_shot import few_shot
 from models.evaluation.retrieval import RetrievalPlan, evaluate_retrieval
 from models.nesting import Nesting, Vectors

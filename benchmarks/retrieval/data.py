@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.report import data_file
 from benchmarks.retrieval.config import QUERIES, TRUTH, DataSet
 from benchmarks.retrieval.encoders import ENCODERS, name_as_words
-from models.encoders import Encoder
+from models.encoders.base import Encoder
 from models.nesting import Vectors
 
 Rows = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from benchmarks.report import data_file
 from benchmarks.retrieval.config import QUERIES
 from models import load_encoder
-from models.encoders import Encoder
+from models.encoders.base import Encoder
 
 TRAINING = (
     *("--width", "1024", "--sizes", "64,128,256,512,1024"),

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.retrieval.peers import Peer, Search
 from indexer import BuildOptions, Corpus, Index, SearchOptions, build_index
 from indexer.calibration import CalibrationOptions, calibrate_index
-from models.encoders import Prompts
+from models.encoders.base import Prompts
 from models.nesting import Nesting, Vectors
 
 _CALIBRATION_SECONDS = 90

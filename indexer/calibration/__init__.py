@@ -1,17 +1,14 @@
 """Calibration: which ways to search an index there are, what they find and cost, and which one a search takes."""
 
+from indexer.calibration.calibrate import calibrate_index
 from indexer.calibration.choose import DEFAULT_RECALL, choose_plan
 from indexer.calibration.options import CalibrationOptions
-from indexer.calibration.published import calibrate_index
-from indexer.calibration.run import calibrate, calibrated
 from indexer.calibration.target import Target
 
 __all__ = [
     "DEFAULT_RECALL",
     "CalibrationOptions",
     "Target",
-    "calibrate",
     "calibrate_index",
-    "calibrated",
     "choose_plan",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from indexer.calibration.truth import Recalls
+from indexer.calibration.exact_answers import Recalls
 from indexer.interval import mean_low
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from indexer.manifest import CalibratedPlan
 from indexer.plan import FunnelStage, Plan, Promise, SearchOptions
-from indexer.stopping import StopRule
+from indexer.search.stopping import StopRule
+from indexer.storage.manifest import CalibratedPlan
 from models.errors import InvalidOptionError
 
 DEFAULT_RECALL = 0.95

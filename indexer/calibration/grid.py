@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 
-from indexer.calibration.front import front, thinned
 from indexer.calibration.measure import Trial
+from indexer.calibration.pareto import front, thinned
 from indexer.calibration.queries import MOST_COPIES
 from indexer.plan import SCAN, FunnelStage, Plan
 from indexer.shortlist import Shortlist

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from indexer.calibration.bound import Sample
+from indexer.calibration.exact_answers import Examined
 from indexer.calibration.queries import MOST_COPIES
-from indexer.calibration.truth import Examined
-from indexer.kernels import Rows
+from indexer.kernels.rows import Rows
 from indexer.plan import FunnelStage, Plan
-from indexer.ranking import Ranker
-from indexer.results import StageClock
-from indexer.second_look import look_again
+from indexer.search.ranker import Ranker
+from indexer.search.results import StageClock
+from indexer.search.second_look import look_again
 from indexer.shortlist.base import Candidates
 from models.nesting import Vectors
 

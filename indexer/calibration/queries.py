@@ -19,14 +19,14 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from indexer.distinct import DistinctRows
-from indexer.documents import Documents
-from indexer.kernels import Rows
-from indexer.vectors import StoredVectors
-from models.encoders import Encoder
+from indexer.kernels.rows import Rows
+from indexer.search.distinct import DistinctRows
+from indexer.storage.documents import Documents
+from indexer.storage.vectors import StoredVectors
+from models.data.rows import BrokenRow, is_row_file, read_rows
+from models.encoders.base import Encoder
 from models.errors import DataError, InvalidOptionError
 from models.nesting import Vectors, truncate
-from models.rows import BrokenRow, is_row_file, read_rows
 
 MOST_COPIES = 4
 """Rows of equal vectors that are left out for a query made from one; more common vectors are not asked for."""

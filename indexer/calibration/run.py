@@ -13,20 +13,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from indexer.calibration.bound import bounds_together
-from indexer.calibration.front import front
-from indexer.calibration.gaps import stopping
+from indexer.calibration.exact_answers import Examined, examine, split
 from indexer.calibration.grid import Grid
-from indexer.calibration.looks import second_looks
 from indexer.calibration.measure import NEVER, Meter, Trial, alternating
 from indexer.calibration.options import CalibrationOptions
+from indexer.calibration.pareto import front
 from indexer.calibration.queries import GivenQueries, QuerySource, SampledQueries
+from indexer.calibration.second_looks import second_looks
+from indexer.calibration.stop_rules import stopping
 from indexer.calibration.target import missed
-from indexer.calibration.truth import Examined, examine, split
-from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
-from indexer.opened import OpenedGeneration
+from indexer.kernels.threads import cores
 from indexer.plan import Plan
-from indexer.threads import cores
-from models.encoders import Encoder
+from indexer.search.generation import OpenedGeneration
+from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
+from models.encoders.base import Encoder
 from models.nesting import Vectors
 
 Report = Callable[[str, dict[str, Any]], None]

@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from indexer.calibration.choose import DEFAULT_RECALL
+from indexer.calibration.exact_answers import Examined
 from indexer.calibration.grid import Grid
 from indexer.calibration.measure import Meter, Trial
 from indexer.calibration.queries import QuerySet, SampledQueries
 from indexer.calibration.target import Target
-from indexer.calibration.truth import Examined
-from indexer.distinct import DistinctPrefixes, DistinctRows
-from indexer.kernels import Rows
-from indexer.manifest import ConsideredFacts, ShortlistFacts
+from indexer.kernels.rows import Rows
+from indexer.kernels.threads import cores
 from indexer.plan import Plan
-from indexer.ranking import Ranker
+from indexer.search.distinct import DistinctPrefixes, DistinctRows
+from indexer.search.ranker import Ranker
 from indexer.shortlist import Shortlist, shortlist_type
-from indexer.threads import cores
-from indexer.vectors import StoredVectors
+from indexer.storage.manifest import ConsideredFacts, ShortlistFacts
+from indexer.storage.vectors import StoredVectors
 
 _K = 10
 _QUERIES = 48

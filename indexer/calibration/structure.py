@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 from indexer.calibration.queries import SampledQueries
 from indexer.calibration.sample import Sample, Tried
 from indexer.calibration.target import Target
-from indexer.distinct import DistinctRows
-from indexer.manifest import ConsideredFacts, ShortlistFacts, TargetFacts
+from indexer.search.distinct import DistinctRows
 from indexer.shortlist import KINDS, shortlist_type
-from indexer.vectors import StoredVectors
+from indexer.storage.manifest import ConsideredFacts, ShortlistFacts, TargetFacts
+from indexer.storage.vectors import StoredVectors
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexer.calibration.choose import choose_plan
-from indexer.manifest import CalibratedPlan, TargetFacts
 from indexer.plan import SearchOptions
+from indexer.storage.manifest import CalibratedPlan, TargetFacts
 from models.errors import InvalidOptionError
 
 

@@ -25,9 +25,9 @@ What holds:
   the field among them.
 """
 
-from indexer.filters.evaluate import matching_rows
 from indexer.filters.fields import Field, parse_field
 from indexer.filters.index import FieldIndex, filterable_fields, write_field_index
+from indexer.filters.matching import matching_rows
 from indexer.filters.parse import parse_filter
 from indexer.filters.tree import And, Comparison, Exists, Filter, Membership, Not, Or
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from indexer.filters import scan
+from indexer.filters import sql as scan
 from indexer.filters.fields import NULL, OTHER, Field, Scalar
 
 Mask = npt.NDArray[np.bool_]

@@ -25,10 +25,10 @@ import numpy.typing as npt
 from bm25s.tokenization import Tokenized
 
 from indexer.errors import BundleCorruptError
-from indexer.kernels import Rows
+from indexer.kernels.rows import Rows
 from indexer.lexical.options import LexicalOptions
 from indexer.lexical.words import Words
-from indexer.manifest import LexicalFacts
+from indexer.storage.manifest import LexicalFacts
 from models.compiled import compiled
 from models.nesting import Vectors
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import numpy as np
 
-from indexer.delta import DeltaView
-from indexer.filtered import Selection
 from indexer.lexical.base import LexicalIndex
+from indexer.search.delta import DeltaView
+from indexer.search.filter_cache import Selection
 from models.nesting import Vectors
 
 

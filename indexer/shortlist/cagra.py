@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 from pydantic import Field
 
-from indexer.kernels import Rows
+from indexer.kernels.rows import Rows
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, ShortlistOptions
 from indexer.shortlist.effort import beam_efforts, beam_width
 from indexer.shortlist.faiss_file import FaissShortlist

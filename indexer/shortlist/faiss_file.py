@@ -9,9 +9,9 @@ import faiss
 import numpy as np
 
 from indexer.errors import BundleCorruptError
-from indexer.shortage import not_read
+from indexer.kernels.threads import split
 from indexer.shortlist.base import Bitmap, Candidates, Shortlist
-from indexer.threads import split
+from indexer.storage.resource_errors import not_read
 from models.nesting import Vectors
 
 _MOST_KNOWN = 256

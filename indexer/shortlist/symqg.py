@@ -12,11 +12,11 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field
 
 from indexer.errors import BundleCorruptError
-from indexer.shortage import not_read
+from indexer.kernels.threads import cores, split
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, Shortlist, ShortlistOptions
 from indexer.shortlist.effort import beam_efforts, beam_width
 from indexer.shortlist.gathered import gather, inner_products
-from indexer.threads import cores, split
+from indexer.storage.resource_errors import not_read
 from models.nesting import Vectors
 
 try:

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from indexer.filtered import Selection
-from indexer.kernels import Rows
-from indexer.live import View
+from indexer.kernels.rows import Rows
 from indexer.plan import SCAN, FunnelStage, Plan
-from indexer.results import StageClock
+from indexer.search.filter_cache import Selection
+from indexer.search.results import StageClock
+from indexer.search.view import View
 from models.nesting import Vectors
 
 TOLERANCE: Final = 1e-6

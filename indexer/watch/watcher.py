@@ -18,10 +18,10 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.filtered import Selection
-from indexer.kernels import Rows
-from indexer.live import View
+from indexer.kernels.rows import Rows
 from indexer.plan import Plan
+from indexer.search.filter_cache import Selection
+from indexer.search.view import View
 from indexer.watch.facts import WatchFacts
 from indexer.watch.record import Record
 from indexer.watch.repeat import Answered

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.encoders import Encoder
+from models.data.pairs import Pair
+from models.encoders.base import Encoder
 from models.nesting import Vectors, truncate
-from models.pairs import Pair
 
 RECALL_AT = (1, 10, 100)
 _BLOCK = 512

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.data.labelled_texts import LabelledText
 from models.errors import DataError, InvalidOptionError
-from models.labelled import LabelledText
 
 
 def evaluation_parts(

@@ -10,16 +10,16 @@ import typer
 from rich.progress import TaskID
 
 from indexer import Corpus, Fields
-from models.adapter_options import AdapterOptions
-from models.classifier import CLASSIFIER_NAME
-from models.encoders import load_encoder
+from models.adapter.options import AdapterOptions
+from models.classifier.classifier import CLASSIFIER_NAME
+from models.data.pairs import read_pairs
+from models.encoders.load import load_encoder
 from models.errors import DataError, InvalidOptionError, ModelError
 from models.nesting import Nesting, Vectors
-from models.pairs import read_pairs
 from service.commands.output import ProgressDisplay, note, print_table
 
 if TYPE_CHECKING:
-    from models.adapter_training import LearnedAdapter
+    from models.adapter.training import LearnedAdapter
 
 _DEFAULTS = AdapterOptions()
 
@@ -59,11 +59,11 @@ def adapt(
     """Make the prefixes of an embedding that was not trained nested worth more, by a rotation of its vectors.
 
     Whole vectors score as before. It starts from PCA and learns to rank by each prefix as by the whole vector.
-    Of a model it writes a model directory; of vectors an adapter, which models.adapter.Adapter applies.
+    Of a model it writes a model directory; of vectors an adapter, which models.adapter.adapter.Adapter applies.
     """
-    from models.adapted_model import adapt_model  # torch takes seconds to import, which --help need not wait for
-    from models.adapter_training import learn_adapter
-    from models.model_output import check_output
+    from models.adapter.model import adapt_model  # torch takes seconds to import, which --help need not wait for
+    from models.adapter.training import learn_adapter
+    from models.directory.output import check_output
 
     options = AdapterOptions(
         sizes=Nesting.parse(sizes).sizes if sizes else None,
@@ -154,7 +154,7 @@ def _print(learned: LearnedAdapter, out: Path) -> None:
 
 
 class AdaptProgress(ProgressDisplay):
-    """Draws what :func:`models.adapted_model.adapt_model` reports."""
+    """Draws what :func:`models.adapter.model.adapt_model` reports."""
 
     def __init__(self) -> None:
         super().__init__()

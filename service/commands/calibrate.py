@@ -10,7 +10,7 @@ import typer
 
 from indexer.calibration import CalibrationOptions, calibrate_index
 from indexer.calibration.queries import read_queries
-from indexer.manifest import CalibratedPlan, CalibrationFacts
+from indexer.storage.manifest import CalibratedPlan, CalibrationFacts
 from models.errors import InvalidOptionError
 from service.commands.output import note, print_json, print_table
 from service.commands.progress import BuildProgress

@@ -11,12 +11,12 @@ import typer
 
 from indexer.corpus import Document
 from indexer.encoding import encode_documents
-from models.cascade import choose
-from models.classifier import Classifier
+from models.classifier.cascade import choose
+from models.classifier.classifier import Classifier
+from models.data.images import IMAGE_SUFFIXES, is_image_file
+from models.data.rows import BrokenRow, is_row_file, read_rows
 from models.errors import DataError, InvalidOptionError
-from models.images import IMAGE_SUFFIXES, is_image_file
 from models.nesting import Vectors
-from models.rows import BrokenRow, is_row_file, read_rows
 from service.commands.output import note, note_passed_over, print_json, print_table
 
 _SHOWN = 60

@@ -27,7 +27,7 @@ def demo(
     At a terminal the service stays up until Ctrl-C; elsewhere the command ends after the last answer.
     """
     from service.demo import run  # torch takes seconds to import, which --help need not wait for
-    from service.server import running
+    from service.http.server import running
 
     paths = run.Paths(out)
     began = time.monotonic()

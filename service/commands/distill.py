@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import TaskID
 
-from models.distillation_options import DistillationOptions
-from models.distillation_texts import read_texts
+from models.distillation.options import DistillationOptions
+from models.distillation.texts import read_texts
 from models.nesting import Nesting
 from service.commands.output import ProgressDisplay, note, print_table
 
@@ -71,7 +71,9 @@ def distill(
     The teacher's vectors are kept in OUT-teacher, and the run goes on from there and from its last checkpoint when
     the same command is given again. The result is a sentence-transformers directory with a model card.
     """
-    from models.distillation import distill as run_distillation  # torch takes seconds, which --help need not wait for
+    from models.distillation.distill import (
+        distill as run_distillation,  # torch takes seconds, which --help need not wait for
+    )
 
     options = DistillationOptions(
         nesting=Nesting.parse(sizes, weights),
@@ -110,7 +112,7 @@ def distill(
 
 
 class DistillationProgress(ProgressDisplay):
-    """Draws what :func:`models.distillation.distill` reports."""
+    """Draws what :func:`models.distillation.distill.distill` reports."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,9 +9,9 @@ import typer
 
 from indexer import Generations, Index, evaluate_index, read_judged
 from indexer.evaluate import HYBRID
-from models.encoders import WORDLLAMA
+from models.directory.files import RECORD_NAME
+from models.encoders.base import WORDLLAMA
 from models.errors import ModelError
-from models.model_files import RECORD_NAME
 from models.nesting import Nesting
 from service.commands.evaluate_model import ModelEvaluation, evaluate_model
 from service.commands.output import print_json, print_table

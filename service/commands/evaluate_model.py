@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import Encoder, load_encoder
+from models.data.labelled_texts import LabelledText, is_labelled, read_labelled
+from models.data.pairs import read_pairs
 from models.evaluation import PairScore, measure_pairs
 from models.evaluation.split import evaluation_parts
-from models.labelled import LabelledText, is_labelled, read_labelled
 from models.nesting import Vectors
-from models.pairs import read_pairs
 from service.commands.output import note, print_json, print_table
 
 if TYPE_CHECKING:

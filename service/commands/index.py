@@ -12,16 +12,16 @@ from typing import Annotated, cast, get_args
 import typer
 
 from indexer import BuildOptions, Corpus, Fields, Generations, LexicalOptions, build_index, snapshot_index
-from indexer.build import OnError
+from indexer.building.build import OnError
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.structure import AUTO
-from indexer.journal import Journal
-from indexer.manifest import Manifest
 from indexer.shortlist import KINDS
-from indexer.vectors import Storage
-from models.encoders import load_encoder
+from indexer.storage.journal import Journal
+from indexer.storage.manifest import Manifest
+from indexer.storage.vectors import Storage
+from models.encoders.base import ImageEncoder
+from models.encoders.load import load_encoder
 from models.errors import InvalidOptionError
-from models.images import ImageEncoder
 from models.nesting import Nesting
 from service.commands.calibrate import calibrate
 from service.commands.inspect import inspect

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from indexer import Generations
-from indexer.manifest import LexicalFacts, Manifest, TargetFacts
+from indexer.storage.manifest import LexicalFacts, Manifest, TargetFacts
 from indexer.updates import update_facts
 from indexer.watch import watch_facts
 from models.errors import InvalidOptionError

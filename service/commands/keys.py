@@ -30,7 +30,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it, this once. A running service takes it within a second or two."""
-    from service.keys import SCOPES, KeyScope, create_key
+    from service.security.keys import SCOPES, KeyScope, create_key
 
     unknown = next((one for one in scope if one not in SCOPES), None)
     if unknown is not None:
@@ -45,7 +45,7 @@ def list_keys(
     keys: Keys, json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False
 ) -> None:
     """List keys: name, scopes, when made, when they end."""
-    from service.keys import read_keys
+    from service.security.keys import read_keys
 
     found = read_keys(keys)
     if json_output:
@@ -66,7 +66,7 @@ def list_keys(
 @app.command()
 def revoke(name: Name, keys: Keys) -> None:
     """Take a key out of the file. A running service refuses it within a second or two."""
-    from service.keys import revoke_key
+    from service.security.keys import revoke_key
 
     revoke_key(keys, name)
     note(f"{name} is no longer in {keys}")

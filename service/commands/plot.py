@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from indexer.manifest import CalibratedPlan
+from indexer.storage.manifest import CalibratedPlan
 
 _COLORS = ("#1f6feb", "#d1562c", "#2da44e", "#8250df")
 _LABELS = 3

@@ -12,10 +12,10 @@ import typer
 
 from indexer import Hit, HybridOptions, Index, SearchOptions
 from indexer.filters import Filter, parse_filter
-from indexer.fusion import Fusion
 from indexer.plan import FunnelStage, Promise
-from indexer.second_look import SecondLook
-from indexer.stopping import StopRule
+from indexer.search.fusion import Fusion
+from indexer.search.second_look import SecondLook
+from indexer.search.stopping import StopRule
 from models.errors import InvalidOptionError
 from service.commands.output import note, print_json
 from service.schemas.search import PlanOut

@@ -66,7 +66,7 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help=_help("log_level"))] = None,
 ) -> None:
     """Serve an index over HTTP. A flag wins over its environment variable."""
-    from service.server import serve as run
+    from service.http.server import serve as run
     from service.settings import Settings
 
     given: dict[str, Any] = {name: value for name, value in locals().items() if name in Settings.model_fields}

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import TaskID
 
-from models.classification_options import ClassificationOptions
-from models.image_training_options import ImageTrainingOptions
-from models.labelled import is_labelled
+from models.classifier.image_options import ImageTrainingOptions
+from models.classifier.text_options import ClassificationOptions
+from models.data.labelled_texts import is_labelled
+from models.data.pairs import read_pairs
 from models.nesting import Nesting
-from models.pairs import read_pairs
-from models.training_options import TrainingOptions
+from models.training.options import TrainingOptions
 from service.commands.output import ProgressDisplay, note, print_table
 from service.commands.train_images import train_on_images
 from service.commands.train_labelled import train_labelled
@@ -91,8 +91,10 @@ def train(
     The result is a sentence-transformers directory with a model card. Pairs may name hard negatives (a field negative,
     or negatives with a list). On several GPUs: accelerate launch -m service train ...
     """
-    from models.processes import is_first_process
-    from models.training import train as run_training  # torch takes seconds to import, which --help need not wait for
+    from models.training.contrastive import (
+        train as run_training,  # torch takes seconds to import, which --help need not wait for
+    )
+    from models.training.processes import is_first_process
 
     if weights and not sizes:
         raise typer.BadParameter("--weights needs --sizes")
@@ -151,7 +153,7 @@ def train(
 
 
 class TrainingProgress(ProgressDisplay):
-    """Draws what :func:`models.training.train` reports."""
+    """Draws what :func:`models.training.contrastive.train` reports."""
 
     def __init__(self) -> None:
         super().__init__()

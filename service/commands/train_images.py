@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.image_training_options import ImageTrainingOptions
-from models.labelled_images import list_labelled_images, split_labelled_images
-from models.model_output import check_output
+from models.classifier.image_options import ImageTrainingOptions
+from models.data.labelled_images import list_labelled_images, split_labelled_images
+from models.directory.output import check_output
 from service.commands.output import note_passed_over
 from service.commands.train_labelled import LabelledProgress, print_result
 
@@ -25,7 +25,7 @@ def train_on_images(
         restart: delete an earlier model or checkpoint in ``out`` and begin anew.
     """
     # torch takes seconds to import, which --help need not wait for
-    from models.image_training import save_image_classifier, train_images
+    from models.classifier.images import save_image_classifier, train_images
 
     check_output(out, restart)
     parts = split_labelled_images(list_labelled_images(folder), validation, options.seed)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.classification_options import ClassificationOptions
-from models.encoders import load_encoder
-from models.labelled import read_labelled, split_labelled
-from models.model_output import check_output
+from models.classifier.text_options import ClassificationOptions
+from models.data.labelled_texts import read_labelled, split_labelled
+from models.directory.output import check_output
+from models.encoders.load import load_encoder
 from service.commands.output import ProgressDisplay, note, note_passed_over, print_table
 
 if TYPE_CHECKING:
-    from models.classifier_training import TrainedClassifier
+    from models.classifier.training import TrainedClassifier
 
 
 def train_labelled(
@@ -30,15 +30,15 @@ def train_labelled(
     Args:
         files: rows with text, label and perhaps split.
         fields: names of the fields of text, label and split.
-        base: what :func:`models.encoders.load_encoder` finds a static table by.
+        base: what :func:`models.encoders.load.load_encoder` finds a static table by.
         out: the model's directory.
         options: what decides the run.
         validation: share held out where no row says ``valid``.
         restart: delete an earlier model or checkpoint in ``out`` and begin anew.
     """
     # torch takes seconds to import, which --help need not wait for
-    from models.classification import save_classifier, train_classifier
-    from models.classification_data import ClassificationData
+    from models.classifier.text_data import ClassificationData
+    from models.classifier.texts import save_classifier, train_classifier
 
     check_output(out, restart)
     read = read_labelled(files, *fields)
@@ -67,7 +67,7 @@ def print_result(result: TrainedClassifier, out: Path) -> None:
 
 
 class LabelledProgress(ProgressDisplay):
-    """Draws what :func:`models.classifier_training.train_run` reports."""
+    """Draws what :func:`models.classifier.training.train_run` reports."""
 
     def __init__(self, items: str = "texts") -> None:
         super().__init__()

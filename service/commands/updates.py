@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 
 from indexer import Corpus, Fields, Generations
-from indexer.append import BATCH_SIZE, append_corpus
-from indexer.compact import compact_index
+from indexer.building.append import BATCH_SIZE, append_corpus
+from indexer.building.compact import compact_index
 from indexer.corpus import CorpusRow
-from indexer.manifest import Manifest
-from indexer.recorded_model import RecordedModel
+from indexer.storage.manifest import Manifest
+from indexer.storage.recorded_model import RecordedModel
 from indexer.updates import Updates
-from models.encoders import Encoder
+from models.encoders.base import Encoder, ImageEncoder
 from models.errors import DataError, ModelError
-from models.images import ImageEncoder
 from service.commands.index import IndexPath
 from service.commands.output import note, print_json
 from service.commands.progress import BuildProgress

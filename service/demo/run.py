@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 
 from indexer import BuildResult, Corpus, build_index
-from models.encoders import load_encoder
+from models.data.pairs import Pair
+from models.encoders.load import load_encoder
 from models.evaluation import evaluate_pairs
-from models.pairs import Pair
-from models.training import Report, TrainingResult, train
-from models.training_options import TrainingOptions
+from models.training.contrastive import Report, TrainingResult, train
+from models.training.options import TrainingOptions
 from service.demo.docstrings import Docstring, read_docstrings
 from service.demo.plot import plot_scores
 

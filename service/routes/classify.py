@@ -9,14 +9,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from indexer.encoding import encode_images
-from models.cascade import Cascade, choose
-from models.classifier import Classifier
+from models.classifier.cascade import Cascade, choose
+from models.classifier.classifier import Classifier
+from models.encoders.base import ImageEncoder
 from models.errors import ImageError, InvalidOptionError
-from models.images import ImageEncoder
 from models.nesting import Vectors
-from service.dependencies import deadline_of, engine_of, gone
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import ServiceError
+from service.routes.dependencies import deadline_of, engine_of, gone
 from service.routes.embeddings import model_id
 from service.schemas.classify import ClassifyAnswer, ClassifyRequest
 from service.schemas.errors import ErrorAnswer

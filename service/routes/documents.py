@@ -14,9 +14,9 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 
 from models.errors import AdaptiveRetrievalError, InvalidOptionError
-from service.dependencies import engine_of, requested_deadline
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import ServiceError
+from service.routes.dependencies import engine_of, requested_deadline
 from service.schemas.documents import (
     BulkAnswer,
     DeleteAnswer,

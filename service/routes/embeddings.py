@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from models.encoders.tokens import count_tokens
 from models.errors import InvalidOptionError
 from models.nesting import Nesting, truncate
-from models.tokens import count_tokens
-from service.dependencies import deadline_of, engine_of, gone
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import ServiceError
+from service.routes.dependencies import deadline_of, engine_of, gone
 from service.schemas.embeddings import EmbeddingAnswer, EmbeddingRequest, ModelOut, ModelsAnswer
 from service.schemas.errors import ErrorAnswer
 from service.schemas.inputs import as_texts, check_inputs

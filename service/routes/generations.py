@@ -8,9 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from service.compaction import CompactionFacts
-from service.dependencies import engine_of
-from service.engine import Engine
+from service.engine.compaction import CompactionFacts
+from service.engine.engine import Engine
+from service.routes.dependencies import engine_of
 from service.schemas.errors import ErrorAnswer
 from service.schemas.index import IndexAnswer, Reloaded, RollbackRequest, RolledBack
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from service.dependencies import engine_of
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import ServiceError
-from service.metrics import CONTENT_TYPE
+from service.routes.dependencies import engine_of
 from service.schemas.errors import ErrorAnswer
 from service.schemas.index import Health
+from service.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["health"])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.dependencies import deadline_of, engine_in, gone
-from service.parsed_route import ParsedRoute
+from service.engine.searcher import Asked, Searcher
+from service.http.parsed_route import ParsedRoute
+from service.routes.dependencies import deadline_of, engine_in, gone
 from service.schemas.errors import ErrorAnswer
 from service.schemas.search import SearchAnswer, SearchRequest
-from service.searching import Asked, Searcher
 
 router = APIRouter(
     prefix="/v1",

@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-from models.cascade import Cascade
-from models.classifier import Classification
+from models.classifier.cascade import Cascade
+from models.classifier.classifier import Classification
 from service.schemas.inputs import Texts
 
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexer import Document, Index
 from indexer.corpus import parse_document
 from indexer.updates import Put
+from models.data.rows import BrokenRow, parse_json_line
 from models.errors import InvalidOptionError
-from models.rows import BrokenRow, parse_json_line
 
 Result = Literal["added", "replaced", "rejected"]
 

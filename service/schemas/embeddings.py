@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from models.data.vector_text import encode_vector
 from models.nesting import Vectors
-from models.vector_text import encode_vector
 from service.schemas.inputs import TextsOrTokens
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt
 
 from indexer import HybridOptions
-from indexer.fusion import Fusion
+from indexer.search.fusion import Fusion
 
 _DEFAULTS = HybridOptions()
 

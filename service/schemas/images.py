@@ -6,8 +6,8 @@ import base64
 import binascii
 from collections.abc import Sequence
 
+from models.data.images import image_size
 from models.errors import ImageError, InvalidOptionError
-from models.images import image_size
 
 
 def decode_images(texts: Sequence[str], param: str, most_pixels: int) -> list[bytes]:

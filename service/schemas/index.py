@@ -7,9 +7,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexer import Index
-from indexer.manifest import CalibrationFacts, LexicalFacts
+from indexer.storage.manifest import CalibrationFacts, LexicalFacts
 from indexer.watch import WatchFacts
-from service.compaction import CompactionFacts
+from service.engine.compaction import CompactionFacts
 
 
 class IndexAnswer(BaseModel):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from indexer.filters.fields import check_unicode
-from models.encoders import Encoder
+from models.encoders.base import Encoder
+from models.encoders.tokens import text_of_tokens
 from models.errors import InvalidOptionError
-from models.tokens import text_of_tokens
 from service.settings import Settings
 
 _TEXT = {"type": "string", "minLength": 1}

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model
 from indexer import Plan, SearchOptions, SearchResult, Stage
 from indexer.filters import parse_filter
 from indexer.plan import FunnelStage, Promise
-from indexer.second_look import SecondLook
-from indexer.stopping import StopRule
+from indexer.search.second_look import SecondLook
+from indexer.search.stopping import StopRule
 from service.schemas.hybrid import HybridSwitch
 from service.schemas.include import Included
 from service.schemas.vectors import Vector

@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from models.vector_text import decode_vector, numbers
+from models.data.vector_text import decode_vector, numbers
 
 
 class _AsVector:

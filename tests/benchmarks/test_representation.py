@@ -9,10 +9,10 @@ from benchmarks.representation.config import REST, WHOLE, Settings
 from benchmarks.representation.run import measure_seed
 from benchmarks.representation.tables import claims, spread, summary
 from models import Nesting
-from models.classification_data import ClassificationData
-from models.labelled import split_labelled
+from models.classifier.text_data import ClassificationData
+from models.data.labelled_texts import split_labelled
 from tests.conftest import make_encoder
-from tests.models.test_classifier_training import make_items
+from tests.models.classifier.test_texts import make_items
 
 SETTINGS = Settings(
     nesting=Nesting((2, 8, 32)),

@@ -1,4 +1,4 @@
-"""Damaged, shortened and missing files; other formats, other models. See also tests/indexer/test_generations.py."""
+"""Damaged, shortened and missing files; other formats, other models. See also tests/indexer/storage/test_generations.py."""
 
 import json
 import re
@@ -11,15 +11,15 @@ import pytest
 
 from benchmarks.faults import files_of, trials, verified
 from indexer import BuildOptions, BundleError, Corpus, Document, Generations, Index, LexicalOptions, build_index
-from indexer.compact import compact_index
+from indexer.building.compact import compact_index
 from indexer.errors import BundleCorruptError, BundleFormatError, ModelMismatchError
-from indexer.journal import Journal
-from indexer.manifest import Manifest
+from indexer.storage.journal import Journal
+from indexer.storage.manifest import Manifest
 from indexer.updates import Updates
 from models import load_encoder
-from models.trainable import as_trainable
+from models.training.trainable import as_trainable
 from service import Settings
-from service.server import running
+from service.http.server import running
 from tests.conftest import make_encoder, make_texts, write_lines
 from tests.service.test_operation import build_again, serve, until
 

@@ -1,6 +1,6 @@
 """Two that change an index at once, one that is killed, and clocks that jump.
 
-See also tests/indexer/test_build.py and test_compact.py, where processes are killed at every step, and
+See also tests/indexer/building/, where processes are killed at every step, and
 benchmarks/kill_build.py, kill_updates.py and service_kill.py, where they are killed at random moments.
 """
 
@@ -13,17 +13,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import indexer.building.assemble
 import indexer.calibration.run
-import indexer.derive
 import indexer.watch.record
-import service.keys
+import service.security.keys
 from indexer import BuildOptions, Corpus, Document, Generations, Index, SearchOptions, build_index
 from indexer.calibration import CalibrationOptions
-from indexer.manifest import Manifest
+from indexer.storage.manifest import Manifest
 from indexer.updates import Updates, update_facts
 from indexer.watch import WatchOptions, watch_facts
-from service.key_ring import KeyRing
-from service.keys import create_key, read_keys
+from service.security.key_ring import KeyRing
+from service.security.keys import create_key, read_keys
 from service.settings import Settings
 from tests.conftest import make_encoder, make_texts, write_lines
 from tests.service.test_operation import serve, until
@@ -107,7 +107,12 @@ class TestClock:
             def now(cls, tz=None):
                 return datetime.now(tz) + cls.shift
 
-        for module in (indexer.derive, indexer.calibration.run, indexer.watch.record, service.keys):
+        for module in (
+            indexer.building.assemble,
+            indexer.calibration.run,
+            indexer.watch.record,
+            service.security.keys,
+        ):
             monkeypatch.setattr(module, "datetime", Clock)
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + Clock.shift.total_seconds())

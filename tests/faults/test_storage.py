@@ -1,6 +1,6 @@
 """A full disk, a read-only one, too little memory.
 
-See also tests/indexer/test_journal.py and TestStorage in tests/service/test_documents.py, where a limit of SQLite's own
+See also tests/indexer/storage/test_journal.py and TestStorage in tests/service/routes/test_documents.py, where a limit of SQLite's own
 ends a transaction in its middle.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 from indexer import BuildOptions, Corpus, Document, Generations, Index, build_index, snapshot_index
-from indexer.compact import compact_index
+from indexer.building.compact import compact_index
 from indexer.errors import BundleStorageError
-from indexer.manifest import Manifest
-from indexer.shortage import OutOfMemoryError
 from indexer.shortlist import shortlist_type
 from indexer.shortlist.flat import FlatShortlist
+from indexer.storage.manifest import Manifest
+from indexer.storage.resource_errors import OutOfMemoryError
 from indexer.updates import Updates, update_facts
 from service import Settings, create_app
 from tests.conftest import make_encoder, write_lines
@@ -135,8 +135,8 @@ import asyncio, json, os, sys
 from pathlib import Path
 import httpx
 from indexer import Corpus, Document, Generations, Index, calibrate_index, snapshot_index
-from indexer.build import build_index
-from indexer.compact import compact_index
+from indexer.building.build import build_index
+from indexer.building.compact import compact_index
 from indexer.errors import BundleError
 from models import load_encoder
 from service import Settings, create_app

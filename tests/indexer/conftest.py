@@ -2,7 +2,7 @@ import pytest
 
 from indexer import BuildOptions, Corpus, build_index
 from indexer.calibration import run
-from indexer.opened import OpenedGeneration
+from indexer.search.generation import OpenedGeneration
 from tests.conftest import make_encoder, make_texts, write_lines
 
 

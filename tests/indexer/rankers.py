@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from indexer.distinct import DistinctPrefixes, DistinctRows
-from indexer.ranking import Ranker
+from indexer.search.distinct import DistinctPrefixes, DistinctRows
+from indexer.search.ranker import Ranker
 from indexer.shortlist import shortlist_options, shortlist_type
-from indexer.vectors import StoredVectors
+from indexer.storage.vectors import StoredVectors
 from models import truncate
 
 D, DS, K = 32, 16, 10

@@ -20,7 +20,7 @@ from indexer.corpus import Place
 from indexer.encoding import encode_documents
 from indexer.updates import Updates
 from models import DataError, InvalidOptionError, ModelError, load_encoder
-from models.images import read_image
+from models.data.images import read_image
 from tests.conftest import make_encoder
 from tests.models.image_models import DIGIT_WORDS, make_clip, make_vit, write_digits
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from indexer import BuildOptions, Corpus, Document, Index, ModelMismatchError, SearchOptions, build_index
-from indexer.append import append_corpus
-from indexer.compact import compact_index
+from indexer.building.append import append_corpus
+from indexer.building.compact import compact_index
 from indexer.errors import BundleBusyError, BundleCorruptError
 from indexer.filters import parse_filter
-from indexer.generations import Generations
-from indexer.results import StageClock
+from indexer.search.results import StageClock
+from indexer.storage.generations import Generations
+from indexer.storage.vectors import StoredVectors, encode
 from indexer.updates import Updates, update_facts
-from indexer.vectors import StoredVectors, encode
 from models import InvalidOptionError, truncate
 from models.errors import DataError
 from tests.conftest import DIMENSION, make_encoder, make_index, make_texts, write_lines
@@ -309,7 +309,7 @@ def test_a_filter_found_before_is_not_evaluated_again(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_updates_of_the_same_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.delta.PAGE", 16)
+    monkeypatch.setattr("indexer.search.delta.PAGE", 16)
     with make_index(tmp_path, make_texts(20), ENCODER) as index:
         for number in range(60):
             index.upsert([document("a", f"w{number}", n=number), document("b", "w1 w2")])

@@ -11,7 +11,7 @@ import pytest
 from indexer import Index, SearchOptions
 from service import Settings
 from service.client import Client
-from service.server import running
+from service.http.server import running
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from mteb.types import PromptType
 
 from models import ModelError, Prompts, truncate
 from models.errors import InvalidOptionError
-from models.mteb_model import MtebModel
+from models.evaluation.mteb_model import MtebModel
 from tests.conftest import make_encoder, make_texts
 
 DOCUMENTS = make_texts(60)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service import Settings, cli
-from service.server import running
+from service.http.server import running
 
 
 @pytest.fixture(scope="session")

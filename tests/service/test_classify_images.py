@@ -9,18 +9,18 @@ import pytest
 
 from indexer import BuildOptions, Corpus, build_index
 from models import InvalidOptionError, Nesting, load_encoder
-from models.cascade import choose
-from models.classifier import Classifier
-from models.image_training import save_image_classifier, train_images
-from models.image_training_options import ImageTrainingOptions
-from models.images import read_image
-from models.labelled_images import list_labelled_images, split_labelled_images
+from models.classifier.cascade import choose
+from models.classifier.classifier import Classifier
+from models.classifier.image_options import ImageTrainingOptions
+from models.classifier.images import save_image_classifier, train_images
+from models.data.images import read_image
+from models.data.labelled_images import list_labelled_images, split_labelled_images
 from service import Settings
 from service.client import Client
-from service.server import running
+from service.http.server import running
 from tests.models.image_models import write_digits
-from tests.service.test_classify import classify, results
-from tests.service.test_classify_command import interrupt_at
+from tests.service.commands.test_classify import interrupt_at
+from tests.service.routes.test_classify import classify, results
 from tests.service.test_http import error_of
 
 TRAIN = ("--sizes", "4,8,16", "--batch-size", "32", "--device", "cpu", "--validation", "0.2")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_lines
-from tests.models.test_training import make_pairs
+from tests.models.training.test_contrastive import make_pairs
 
 COMMANDS = ["train", "index", "search", "serve", "evaluate", "demo"]
 

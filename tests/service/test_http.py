@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from indexer import HybridOptions, Index, SearchOptions
 from indexer.filters import parse_filter
-from indexer.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from indexer.plan import FunnelStage
-from indexer.second_look import SecondLook
-from indexer.stopping import StopRule
+from indexer.search.second_look import SecondLook
+from indexer.search.stopping import StopRule
+from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from service import Settings, create_app
 from service.schemas.search import MOST_STAGES, PlanOut, SearchRequest
 
@@ -375,7 +375,7 @@ class TestEngine:
 
     def test_any_other_failure_to_open_is_told_and_logged(self, built, monkeypatch, caplog):
         async def scenario(client, engine):
-            monkeypatch.setattr("service.engine.Index.open", lambda *_, **__: 1 / 0)
+            monkeypatch.setattr("service.engine.engine.Index.open", lambda *_, **__: 1 / 0)
             await engine.load()
             assert "division by zero" in error_of(await client.get("/readyz"))["message"]
 

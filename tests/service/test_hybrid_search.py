@@ -9,7 +9,7 @@ import pytest
 from indexer import BuildOptions, Corpus, HybridOptions, Index, LexicalOptions, SearchOptions, build_index
 from models import load_encoder
 from service import Settings
-from service.server import running
+from service.http.server import running
 from tests.conftest import write_lines
 
 QUERY = "w1 w2 xq-7781"

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from indexer import Corpus, Generations, Index, build_index
-from indexer.compact import compact_index
+from indexer.building.compact import compact_index
 from indexer.corpus import Document
 from models import load_encoder
 from service import Settings, create_app
-from service.server import _config, _Server
+from service.http.server import _config, _Server
 from tests.conftest import make_texts, write_lines
 
 

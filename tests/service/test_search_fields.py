@@ -13,8 +13,8 @@ from indexer import BuildOptions, Corpus, Index, SearchOptions, build_index
 from models import load_encoder
 from models.errors import InvalidOptionError
 from service import Settings
+from service.http.server import running
 from service.schemas.include import Included
-from service.server import running
 from tests.conftest import make_texts, write_lines
 from tests.models.image_models import make_clip, write_digits
 from tests.service.test_http import error_of

@@ -1,0 +1,1 @@
+"""Building, extending and compacting an index."""

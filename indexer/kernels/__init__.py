@@ -1,0 +1,1 @@
+"""Compiled inner loops: gather, dot product, selection and merging over rows."""

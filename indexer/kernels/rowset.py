@@ -1,0 +1,37 @@
+"""A set of rows: what a filter selects, or what deletes have left."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.kernels.rows import Rows
+
+
+class RowSet:
+    """Some of the rows 0 to N-1. Immutable; the bitmap is made when first asked for."""
+
+    def __init__(self, rows: Rows, universe: int) -> None:
+        """Take ascending ``rows`` of the ``universe`` 0 to N-1."""
+        self.rows, self.universe = rows, universe
+
+    @classmethod
+    def without(cls, hidden: Rows, universe: int) -> Self:
+        """All rows but some."""
+        return cls(np.setdiff1d(np.arange(universe, dtype=np.int64), hidden, assume_unique=True), universe)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __and__(self, other: Self) -> Self:
+        return type(self)(np.intersect1d(self.rows, other.rows, assume_unique=True), self.universe)
+
+    @cached_property
+    def bitmap(self) -> npt.NDArray[np.uint8]:
+        """One bit a row, lowest bit first."""
+        mask = np.zeros(self.universe, dtype=bool)
+        mask[self.rows] = True
+        return np.packbits(mask, bitorder="little")

@@ -1,0 +1,1 @@
+"""Searching an opened generation and its updates: shortlist, rerank, stop rules, hybrid search."""

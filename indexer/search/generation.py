@@ -1,0 +1,75 @@
+"""The files of one generation, opened and checked against its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from indexer.building.assemble import REJECTED
+from indexer.errors import BundleCorruptError
+from indexer.lexical import LexicalIndex
+from indexer.search.distinct import FILE_NAME as DISTINCT
+from indexer.search.distinct import DistinctRows
+from indexer.search.ranker import Ranker
+from indexer.search.stopping import FILE_NAME as PREFIX_NORMS
+from indexer.search.stopping import PrefixNorms
+from indexer.shortlist import KINDS, require_available, shortlist_type
+from indexer.storage.documents import FILE_NAME as DOCUMENTS
+from indexer.storage.documents import Documents
+from indexer.storage.manifest import Manifest
+from indexer.storage.vectors import FILE_NAME as VECTORS
+from indexer.storage.vectors import StoredVectors
+from models.nesting import truncate
+
+Verify = Literal["sizes", "loaded", "all"]
+"""Whose checksums are compared when a generation is opened: of no file; of those that are read into memory; of all."""
+_READ_LATER = {VECTORS, DOCUMENTS, REJECTED}
+"""Files that searches read where they need them, from the disk or its cache."""
+
+
+class OpenedGeneration:
+    """What a generation is searched with. Nothing in it changes.
+
+    Attributes:
+        path, manifest, shortlist, vectors, distinct, documents: its parts.
+        ranker: finds rows.
+        lexical: finds rows by words; None where the generation was made without it.
+    """
+
+    def __init__(self, path: Path, verify: Verify = "loaded") -> None:
+        """Open every file.
+
+        Args:
+            path: the generation's folder.
+            verify: which files are compared with their checksums first. Sizes always are.
+
+        Raises:
+            BundleError: a file is missing, unreadable, of the wrong size or damaged, or the format is another.
+            InvalidOptionError: this machine cannot run the generation's structure; the message names what to use.
+        """
+        self.path, self.manifest = path, Manifest.read(path)
+        kind = self.manifest.shortlist.kind
+        if kind not in KINDS:
+            raise BundleCorruptError(f"{path}: unknown shortlist {kind!r}; known are {', '.join(KINDS)}")
+        require_available(kind, build=False)
+        if verify != "sizes":
+            # Before anything is made of them: what damaged links and lengths lead to may be worse than an error.
+            names = [name for name in self.manifest.files if verify == "all" or name not in _READ_LATER]
+            self.manifest.check(path, names)
+        structure = shortlist_type(kind)
+        self.shortlist = structure.load(path / structure.file_name)
+        self.vectors = StoredVectors.open(path / VECTORS, self.manifest.rows, self.manifest.dimension)
+        self.distinct = DistinctRows.load(path / DISTINCT)
+        norms = PrefixNorms.open(path / PREFIX_NORMS, self.manifest.rows, self.manifest.shortlist.dims)
+        self.ranker = Ranker(self.vectors, self.shortlist, self.distinct, norms)
+        self.documents = Documents(path / DOCUMENTS)
+        facts = self.manifest.lexical
+        self.lexical = None if facts is None else LexicalIndex(path, self.manifest.rows, facts)
+        # Compiled code is loaded when first called: here, rather than in the time of the first search.
+        StoredVectors(self.vectors.stored[:1]).nearest(truncate(np.zeros((1, 1)), 1), 1, 1)
+
+    def close(self) -> None:
+        """Close the document file."""
+        self.documents.close()

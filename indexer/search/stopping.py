@@ -1,0 +1,274 @@
+"""The stop rule: a rerank that leaves candidates unread, and says what that can have cost.
+
+A candidate is left out by what the shortlist says of it, so that its row is not touched at all. Two rules:
+
+- **certified**: a unit query q and row x with prefixes p have q·x ≤ q_p·x_p + sqrt(1 - |q_p|²)·sqrt(1 - |x_p|²). A
+  candidate whose bound is under the k-th best score so far is none of the best k: the answer is that of reading all.
+- **gap**: a candidate whose coarse score is more than a gap under the k-th candidate's is not read. The gap is a
+  quantile of what calibration queries needed for the answer of reading all, so that a query like them gets that answer
+  with the stated probability (split conformal prediction: Angelopoulos and Bates, arXiv 2107.07511, section 1). An easy
+  query has few candidates near its k-th and a hard one many, so that each reads what it needs.
+
+Measured (benchmarks/stopping.py): the bound leaves out too little to save time, unless the prefix is three quarters of
+the dimensions and K is 1000. The gap reads 1.1 to 1.7 times fewer candidates than a fixed number of equal recall, the
+more the higher the recall, and what it reads hardly grows with K.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.errors import BundleCorruptError
+from indexer.kernels.rows import AHEAD, Rows, Stored, ask, cosine, insert
+from indexer.kernels.threads import split
+from indexer.storage.vectors import StoredVectors
+from models.compiled import compiled
+from models.errors import InvalidOptionError
+from models.nesting import Vectors
+
+FILE_NAME = "prefix_norms.f32"
+_ROUNDING = 2.0**-21
+"""Added to bounds, times the dimensions: a float32 sum of n products is off by up to n·2⁻²⁴, in whatever order, and six
+such sums meet in a comparison: the coarse score, both prefix norms, the score, and the norms of row and query."""
+_UNKNOWN = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """Which candidates are read.
+
+    Attributes:
+        gap: how far under the k-th candidate's coarse score one may lie; None for all that the bound does not exclude.
+        probability: that a query's answer is the one of reading all candidates, at the k the gap was fitted for.
+        k: which candidate's score the gap is taken from; the last one kept where None or more than that.
+    """
+
+    gap: float | None = None
+    probability: float = 1.0
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.gap is not None and not 0 <= self.gap < math.inf:
+            raise InvalidOptionError("stop", f"gap {self.gap}: give a difference of scores, 0 or more")
+        if self.k is not None and self.k < 1:
+            raise InvalidOptionError("stop", f"k {self.k}: give at least 1")
+        if not 0 < self.probability <= 1:
+            raise InvalidOptionError("stop", f"probability {self.probability}: give more than 0 and at most 1")
+
+
+class PrefixNorms(NamedTuple):
+    """How much of each row the shortlist sees.
+
+    Attributes:
+        values: |x[:dims]| of the rows normalised at D, shape (N,).
+        dims: the shortlist's size Ds.
+    """
+
+    values: Vectors
+    dims: int
+
+    @classmethod
+    def open(cls, path: Path, rows: int, dims: int) -> Self:
+        """Map a file of them.
+
+        Raises:
+            BundleCorruptError: it is missing, or not of ``rows`` numbers.
+        """
+        try:
+            # Nothing can be mapped of an empty file.
+            values = np.memmap(path, dtype="<f4", mode="r", shape=rows) if rows else np.empty(0, dtype=np.float32)
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"cannot map {path}: {error}") from error
+        return cls(values.view(np.ndarray), dims)
+
+
+class Stopped(NamedTuple):
+    """The answer of a rerank under a stop rule.
+
+    Attributes:
+        scores, rows: as :meth:`StoredVectors.rank` returns.
+        read: candidates read, shape (n,).
+        margin: k-th score less the highest bound of a candidate not read, shape (n,); inf where all were read, -inf
+            where some were not and nothing bounds them.
+    """
+
+    scores: Vectors
+    rows: Rows
+    read: Rows
+    margin: Vectors
+
+    @property
+    def certified(self) -> npt.NDArray[np.bool_]:
+        """Whether the answer is proved to be that of reading all candidates, shape (n,)."""
+        return self.margin > 0
+
+
+def rank_stopping(
+    vectors: StoredVectors,
+    queries: Vectors,
+    rows: Rows,
+    coarse: Vectors,
+    dims: int,
+    keep: int,
+    rule: StopRule,
+    norms: PrefixNorms | None = None,
+    threads: int = 1,
+) -> Stopped:
+    """Score candidates and keep the best, reading only those that the rule asks for.
+
+    Args:
+        vectors: the full rows.
+        queries: unit prefixes, shape (n, dims).
+        rows: candidates nearest first, shape (n, K); -1 stands for no row.
+        coarse: their scores in the shortlist, shape (n, K), falling. Estimates will do for a gap; where ``norms`` are
+            given they are the cosines of the prefixes, exact to rounding.
+        dims: prefix size Dr.
+        keep: rows kept, k.
+        rule: which candidates are read; the first k always are.
+        norms: what bounds take, at the full D only; a certified rule needs them, and some answers of a gap are
+            certified by them.
+        threads: used where there is more than one query.
+
+    Raises:
+        InvalidOptionError: a certified rule without norms, or norms with another size than D.
+    """
+    if rule.gap is None and norms is None:
+        raise InvalidOptionError("stop", "a certified stop needs the rows' prefix norms: give them, or a gap")
+    if norms is not None and dims != vectors.dimension:
+        raise InvalidOptionError(
+            "stop", f"scores of {dims} dimensions cannot be bounded: prefix norms are of all {vectors.dimension}"
+        )
+    count = len(queries)
+    best, best_rows = np.empty((count, keep), dtype=np.float32), np.empty((count, keep), dtype=np.int64)
+    read, margin = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32)
+    # A gap that float32 cannot hold leaves nothing unread, as the largest that it can does.
+    gap = np.float32(np.inf if rule.gap is None else min(rule.gap, float(np.finfo(np.float32).max)))
+    anchor = min(rule.k or keep, keep) - 1
+    values, seen = (_UNKNOWN, 0) if norms is None else norms
+
+    def step(start: int, stop: int) -> None:
+        given = (vectors.bits, values, queries, rows, coarse)
+        _rank(*given, start, stop, seen, dims, gap, anchor, best, best_rows, read, margin)
+
+    split(count, threads, step)
+    return Stopped(best, best_rows, read, margin)
+
+
+def needed_gaps(coarse: Vectors, rows: Rows, answer: Rows) -> Vectors:
+    """Return the smallest gap of each query under which no row of its answer is left out.
+
+    Args:
+        coarse, rows: the whole shortlists, as :func:`rank_stopping` takes them.
+        answer: rows of the rerank of all candidates, shape (n, k); -1 where there are fewer.
+
+    Returns:
+        shape (n,), 0 where the first k candidates are the answer.
+    """
+    keep = answer.shape[1]
+    gaps = np.zeros(len(rows), dtype=np.float32)
+    for i, (scores, listed, found) in enumerate(zip(coarse, rows, answer, strict=True)):
+        own = scores[listed >= 0]
+        if len(own) > keep:
+            gaps[i] = max(0, own[keep - 1] - scores[np.isin(listed, found[found >= 0])].min())
+    return gaps
+
+
+def fit_gap(gaps: Vectors, probability: float, k: int | None = None) -> StopRule:
+    """Choose the gap that is large enough for a further query with the given probability.
+
+    Args:
+        gaps: what each calibration query needed (:func:`needed_gaps`), at the k and K to be searched with.
+        probability: over the calibration queries and one more, all equally likely to come in any order.
+        k: what they were measured at.
+
+    Raises:
+        InvalidOptionError: a probability that so few queries cannot support; the message says how many can.
+    """
+    if not 0 < probability < 1:
+        raise InvalidOptionError("stop", f"probability {probability}: give more than 0 and less than 1")
+    place = math.ceil((len(gaps) + 1) * probability)
+    if place > len(gaps):
+        least = math.ceil(probability / (1 - probability) - 1e-9)
+        raise InvalidOptionError(
+            "stop", f"probability {probability} takes {least} calibration queries or more, there are {len(gaps)}"
+        )
+    return StopRule(float(np.sort(gaps)[place - 1]), probability, k)
+
+
+@compiled
+def _bound(score: Any, norm: Any, seen: Any, unseen: Any, rounding: Any) -> Any:
+    """Return what the cosine of a row is at most, from that of its prefix; see the module."""
+    rest = np.sqrt(max(np.float32(0), np.float32(1) - norm * norm) + rounding)
+    return score * seen * norm + unseen * rest + rounding
+
+
+@compiled
+def _rank(
+    stored: Stored,
+    norms: Vectors,
+    queries: Vectors,
+    rows: Rows,
+    coarse: Vectors,
+    start: int,
+    stop: int,
+    prefix: int,
+    dims: int,
+    gap: Any,
+    anchor: int,
+    best: Vectors,
+    best_rows: Rows,
+    read: Rows,
+    margin: Vectors,
+) -> None:
+    """Rank the candidates of the queries from ``start`` to ``stop``; without norms, ``norms`` is empty."""
+    last = best.shape[1] - 1
+    rounding = np.float32(_ROUNDING * dims)
+    listed = np.empty(rows.shape[1], np.int64)
+    bounds = np.empty(rows.shape[1], np.float32)
+    for i in range(start, stop):
+        best[i] = -np.inf
+        best_rows[i] = -1
+        square = np.float32(0)
+        for t in range(prefix):
+            square += queries[i, t] * queries[i, t]
+        seen = np.sqrt(square)
+        unseen = np.sqrt(max(np.float32(0), np.float32(1) - square) + rounding)
+        kth = np.float32(-np.inf)
+        unread = np.float32(-np.inf)
+        count = 0
+        for j in range(rows.shape[1]):
+            if rows[i, j] < 0:
+                continue
+            bound = np.float32(np.inf)
+            if len(norms) > 0:
+                bound = _bound(coarse[i, j], norms[rows[i, j]], seen, unseen, rounding)
+            # As in needed_gaps, so that both round alike.
+            if count > last and kth - coarse[i, j] > gap:
+                unread = max(unread, bound)
+                if len(norms) == 0:
+                    break
+                continue
+            if count == anchor:
+                kth = coarse[i, j]
+            listed[count] = rows[i, j]
+            bounds[count] = bound
+            count += 1
+        for a in range(min(AHEAD, count)):
+            ask(stored, listed[a], dims)
+        number = 0
+        for a in range(count):
+            if a + AHEAD < count and bounds[a + AHEAD] >= best[i, last]:
+                ask(stored, listed[a + AHEAD], dims)
+            if bounds[a] >= best[i, last]:
+                insert(best[i], best_rows[i], cosine(stored[listed[a]], queries[i], dims), listed[a])
+                number += 1
+            else:
+                unread = max(unread, bounds[a])
+        read[i] = number
+        margin[i] = np.float32(np.inf) if unread == -np.inf else best[i, last] - unread

@@ -1,0 +1,233 @@
+"""A generation and the updates since, searched as one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from indexer.filters import Filter
+from indexer.kernels.merging import merged, without
+from indexer.kernels.rows import Rows
+from indexer.kernels.rowset import RowSet
+from indexer.lexical import LiveLexical
+from indexer.plan import SCAN, Plan
+from indexer.search.delta import Delta, DeltaView
+from indexer.search.filter_cache import FilterCache, Selection
+from indexer.search.generation import OpenedGeneration, Verify
+from indexer.search.results import StageClock
+from indexer.storage.documents import StoredDocument
+from indexer.storage.journal import Journal
+from indexer.storage.manifest import ModelFacts
+from indexer.storage.recorded_model import RecordedModel
+from models.nesting import Vectors, truncate
+
+_MOST_HIDDEN = 0.25
+"""Share of hidden rows up to which they are found with the others and dropped. Measured, that takes no longer than a
+structure that leaves them out, for which a bitmap of all rows would have to be made anew after every delete."""
+_SPARE = 16
+"""Rows looked for beyond 2k, should a few of those found be hidden."""
+
+
+class View:
+    """What a search sees: the generation and the updates to a moment. Nothing in it changes.
+
+    Rows 0 to N-1 are the generation's, those from N on were added; the numbers of added rows are the view's own.
+    """
+
+    def __init__(
+        self, opened: OpenedGeneration, delta: DeltaView, filters: FilterCache, lexical: LiveLexical | None
+    ) -> None:
+        self.opened, self.delta, self.lexical = opened, delta, lexical
+        self._filters = filters
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        return len(self.delta)
+
+    def rank(
+        self, queries: Vectors, plan: Plan, selection: Selection | None, clock: StageClock, threads: int
+    ) -> tuple[Vectors, Rows]:
+        """Find rows.
+
+        Args:
+            queries: shape (n, D).
+            plan: how.
+            selection: from :meth:`select`; every document may be found where None.
+            clock: takes the stages down.
+            threads: used where there is more than one query.
+
+        Returns:
+            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; -inf and -1 only
+            where fewer documents than k may be found.
+        """
+        if selection is None:
+            if self.delta.untouched:
+                return self.opened.ranker.rank(queries, plan, None, clock, threads)
+            selection = Selection(None, self.delta.rows)
+        results = []
+        if plan.k and self._in_base(selection):
+            results.append(self._rank_base(queries, plan, selection.base, clock, threads))
+        if plan.k and len(selection.added):
+            results.append(self._rank_added(queries, plan, selection.added, clock, threads))
+        if not results:
+            return np.full((len(queries), plan.k), -np.inf, np.float32), np.full((len(queries), plan.k), -1)
+        return results[0] if len(results) == 1 else merged(*results)
+
+    def select(self, condition: Filter, clock: StageClock) -> Selection:
+        """Find the rows that match a filter."""
+        started = time.perf_counter()
+        selection = self._filters.select(condition, self.delta)
+        clock.add("filter", started, candidates_in=len(self), candidates_out=self.count(selection))
+        return selection
+
+    def count(self, selection: Selection) -> int:
+        """Return how many documents a selection holds."""
+        return self._in_base(selection) + len(selection.added)
+
+    def cosines(self, query: Vectors, rows: Rows, dims: int) -> Vectors:
+        """Score rows against one query.
+
+        Args:
+            query: shape (D,).
+            rows: ascending, shape (n,).
+            dims: size they are compared at.
+        """
+        prefix, first = truncate(query[None], dims), self.delta.first
+        added = np.searchsorted(rows, first)
+        return np.concatenate(
+            [
+                self.opened.vectors.scores(prefix, rows[None, :added], dims)[0],
+                self.delta.vectors.scores(prefix, rows[None, added:] - first, dims)[0],
+            ]
+        )
+
+    def fetch(self, rows: Sequence[int]) -> list[StoredDocument]:
+        """Return the documents of rows, in that order."""
+        first = self.delta.first
+        base = iter(self.opened.documents.fetch([row for row in rows if row < first]))
+        return [next(base) if row < first else self.delta.fetch(row) for row in rows]
+
+    def from_base(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return those of the documents with these ids that are the generation's and not gone."""
+        rows = [row for row in self.opened.documents.row_of(ids).values() if not self.delta.hidden[row]]
+        return {document.id: document for document in self.opened.documents.fetch(rows)}
+
+    def ids(self) -> list[str]:
+        """Return the ids of all rows; those that are gone among them, so that row numbers fit."""
+        return self.opened.documents.ids() + self.delta.ids()
+
+    def _in_base(self, selection: Selection) -> int:
+        if selection.base is None:
+            return self.delta.first - self.delta.hidden_count
+        return len(selection.base)
+
+    def _rank_base(
+        self, queries: Vectors, plan: Plan, allowed: RowSet | None, clock: StageClock, threads: int
+    ) -> tuple[Vectors, Rows]:
+        rank = partial(self.opened.ranker.rank, clock=clock, threads=threads)
+        rows, hidden = self.delta.first, self.delta.hidden_count
+        if allowed is not None or not hidden:
+            return rank(queries, plan, allowed)
+        if hidden > _MOST_HIDDEN * rows:
+            return rank(queries, plan, self._visible)
+        scores, found = rank(queries, _widened(plan, rows, hidden), None)
+        scores, found, counts = without(scores, found, self.delta.hidden, plan.k)
+        short = counts < min(plan.k, rows - hidden)
+        if short.any():
+            # Hidden rows lie together where many near-equal documents were replaced.
+            scores[short], found[short] = rank(queries[short], plan, self._visible)
+        return scores, found
+
+    def _rank_added(
+        self, queries: Vectors, plan: Plan, rows: Rows, clock: StageClock, threads: int
+    ) -> tuple[Vectors, Rows]:
+        return clock.run(
+            "updates",
+            lambda: self.delta.nearest(queries, rows, plan.rerank_dims, plan.k, threads),
+            dims=plan.rerank_dims,
+            candidates_in=len(rows),
+            candidates_out=plan.k,
+            structure=SCAN,
+        )
+
+    @cached_property
+    def _visible(self) -> RowSet:
+        return self.delta.visible(None)
+
+
+class LiveGeneration:
+    """An opened generation that takes in the updates since. One thread at a time may let it catch up.
+
+    Attributes:
+        name, opened, model: of the generation.
+        view: what searches see.
+        seen: the journal's signal when it was last read.
+    """
+
+    def __init__(
+        self, path: Path, journal: Journal, model_of: Callable[[ModelFacts], RecordedModel], verify: Verify
+    ) -> None:
+        """Open a generation and read its updates.
+
+        Args:
+            path: the generation's folder.
+            journal: of the index.
+            model_of: finds the model.
+            verify: which files are compared with their checksums.
+
+        Raises:
+            BundleError: a file of it, or the journal, cannot be used.
+        """
+        self.name, self.opened = path.name, OpenedGeneration(path, verify)
+        self.model = model_of(self.opened.manifest.model)
+        self._journal = journal
+        self._sequence = self._shown = journal.start_of(self.name)
+        self._delta = Delta(self.opened.documents, self.opened.vectors, self.model.facts.content_hash)
+        self._forget()
+        self.view = self._view()
+        self.seen = 0
+        try:
+            self.catch_up()
+        except BaseException:
+            self.opened.close()
+            raise
+
+    def added(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return those of the documents with these ids that updates have added; one thread at a time may ask."""
+        return self._delta.fetch(ids)
+
+    def catch_up(self) -> None:
+        """Read the operations that have come, and let searches see them all at once.
+
+        Raises:
+            PrunedError: some of them are gone; a later generation has them.
+        """
+        seen = self._journal.signal
+        for page in self._journal.pages(self._sequence):
+            self._delta.apply(page)
+            self._sequence = page[-1].sequence
+            if self._delta.tidy():
+                self._forget()
+        if self._sequence > self._shown:
+            self.view = self._view()
+            self._shown = self._sequence
+        self.seen = seen
+
+    def _view(self) -> View:
+        return View(self.opened, self._delta.view(), self._filters, self._lexical)
+
+    def _forget(self) -> None:
+        """Begin anew with what was taken down of added rows, by their numbers."""
+        self._filters = FilterCache(self.opened.documents, self.opened.manifest.rows)
+        self._lexical = None if self.opened.lexical is None else LiveLexical(self.opened.lexical)
+
+
+def _widened(plan: Plan, rows: int, hidden: int) -> Plan:
+    """Look for more than is wanted, so that k are left when hidden rows are dropped."""
+    k = min(rows, plan.k + min(hidden, plan.k + _SPARE))
+    return plan.widened(k, min(rows, math.ceil(plan.candidates * rows / (rows - hidden))))

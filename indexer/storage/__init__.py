@@ -1,0 +1,1 @@
+"""An index on disk: generations, manifest, vectors, documents and the journal of updates."""

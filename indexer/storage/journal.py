@@ -1,0 +1,328 @@
+"""The journal of an index: upserts and deletes in one order, on disk before they are acknowledged.
+
+``INDEX/journal/journal.sqlite`` holds the operations; ``INDEX/journal/latest`` the number of the last one, in eight
+bytes that every process maps, so that a search can tell in a fraction of a microsecond whether there is anything new.
+
+There is one journal for all generations. A generation sees the operations after its start: for one that was built,
+those since the build began; for one that operations were folded into, those since the last of them. So an earlier
+generation that is published again shows the same documents, and no acknowledged update is lost by going back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from indexer.errors import BundleCorruptError, BundleError, BundleStorageError
+from indexer.storage.fsync import fsync
+from indexer.storage.journal_file import (
+    FILE_NAME,
+    FOLDER,
+    Latest,
+    as_bundle_error,
+    checksum,
+    connect,
+    create,
+    has_checksums,
+)
+
+PAGE = 4096
+"""Operations read or pruned in one go."""
+_MOST_VARIABLES = 500
+
+
+class Operation(NamedTuple):
+    """One update.
+
+    Attributes:
+        sequence: its number; later operations have higher ones.
+        id: of the document.
+        payload: as JSON; None where the document is deleted.
+        vector: the stored numbers' bytes; None where the document is deleted.
+        model: content hash of the model that made the vector.
+    """
+
+    sequence: int
+    id: str
+    payload: str | None
+    vector: bytes | None
+    model: str | None
+
+
+class PrunedError(BundleError):
+    """Operations that a reader has not seen were folded into a later generation and are gone."""
+
+
+class Writing:
+    """The one transaction that may write; from :meth:`Journal.writing`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def upsert(self, documents: Iterable[tuple[str, str, bytes]], model: str) -> None:
+        """Add one operation for each (id, payload as JSON, stored vector)."""
+        rows = ((*document, model) for document in documents)
+        query = "INSERT INTO operations (id, payload, vector, model, checksum) VALUES (?, ?, ?, ?, ?)"
+        self._connection.executemany(query, ((*row, checksum(*row)) for row in rows))
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Add one operation for each id."""
+        query = "INSERT INTO operations (id, checksum) VALUES (?, ?)"
+        self._connection.executemany(query, ((one, checksum(one, None, None, None)) for one in ids))
+
+    def latest(self, ids: Sequence[str], after: int, model: str) -> dict[str, bool]:
+        """Tell for those of ``ids`` that an operation after ``after`` names whether the last one left a document."""
+        found: dict[str, bool] = {}
+        for start in range(0, len(ids), _MOST_VARIABLES):
+            part = ids[start : start + _MOST_VARIABLES]
+            marks = ",".join("?" * len(part))
+            query = (
+                f"SELECT id, payload IS NOT NULL FROM operations WHERE id IN ({marks}) "  # noqa: S608 - only marks
+                "AND sequence > ? AND (payload IS NULL OR model = ?) ORDER BY sequence"
+            )
+            found.update((one, bool(there)) for one, there in self._connection.execute(query, (*part, after, model)))
+        return found
+
+
+class Journal:
+    """Reads and writes the journal of an index. Threads may share one, but not two processes by a fork."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the index directory; nothing is opened or made yet."""
+        self._path = root / FOLDER / FILE_NAME
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._checksum = "NULL"
+        self._latest = Latest(self._path.with_name("latest"))
+
+    def close(self) -> None:
+        """Close what is open; the journal may be used again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._latest.close()
+
+    @property
+    def signal(self) -> int:
+        """A number that changes with every acknowledged operation, be it another process's; cheap to look at."""
+        return self._latest.value
+
+    def exists(self) -> bool:
+        """Tell whether anything was ever written."""
+        return self._connection is not None or self._path.exists()
+
+    @property
+    def last(self) -> int:
+        """The number of the last operation; 0 where there was none."""
+        return self._number("SELECT seq FROM sqlite_sequence WHERE name = 'operations'")
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self._path.parent.glob(f"{FILE_NAME}*"))
+
+    def start_of(self, generation: str) -> int:
+        """Return the number of the last operation that a generation does not see."""
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            query = f"SELECT sequence, {self._checksum} FROM starts WHERE generation = ?"  # noqa: S608 - a column
+            row = None if connection is None else connection.execute(query, (generation,)).fetchone()
+        if row is None:
+            return 0
+        if row[1] is not None and row[1] != checksum(generation, row[0]):
+            raise self._damaged(f"where generation {generation} begins is not as it was written")
+        return int(row[0])
+
+    def start(self, generation: str, sequence: int | None = None) -> None:
+        """Say that a generation sees only operations after ``sequence``, by default after those there are."""
+        self._latest.make()
+        if not self.exists():
+            return  # it sees all that may come
+        with self._lock, self._transaction() as connection:
+            number = self.last if sequence is None else sequence
+            row = (generation, number, checksum(generation, number))
+            query = "INSERT OR REPLACE INTO starts (generation, sequence, checksum) VALUES (?, ?, ?)"
+            connection.execute(query, row)
+
+    def pages(self, after: int, until: int | None = None) -> Iterator[list[Operation]]:
+        """Read the operations after ``after``, to ``until`` where given, in order, some of them at a time.
+
+        Raises:
+            PrunedError: some of them are gone.
+            BundleCorruptError: one is not as it was written, or missing.
+        """
+        while page := self._page(after, until):
+            yield page
+            after = page[-1].sequence
+
+    def copy_to(self, root: Path) -> None:
+        """Write a copy for another index directory, of one moment; others write meanwhile."""
+        copy = root / FOLDER / FILE_NAME
+        copy.parent.mkdir(parents=True)
+        with self._lock, as_bundle_error(copy):
+            connection = self._reading()
+            if connection is None:
+                return
+            with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
+                # In one step, which sees one state of the source; in several, every write would begin it anew.
+                connection.backup(target)
+            last = self.last
+        # A number that was not yet reached would only have the copy looked at once more.
+        Latest(copy.with_name("latest")).value = last
+        for path in (copy, copy.parent):
+            fsync(path)
+
+    def verify(self) -> int:
+        """Read all of it and return how many operations there are.
+
+        Raises:
+            BundleCorruptError: it is damaged.
+        """
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            if connection is None:
+                return 0
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise self._damaged(found)
+            for (generation,) in connection.execute("SELECT generation FROM starts").fetchall():
+                self.start_of(generation)
+            return sum(map(len, self.pages(self._pruned)))
+
+    def counts(self, after: int, model: str) -> tuple[int, int, int]:
+        """Count the operations after ``after``: upserts by a model, deletes, and upserts by other models."""
+        query = (
+            "SELECT count(CASE WHEN model = ? THEN 1 END), count(CASE WHEN payload IS NULL THEN 1 END), count(*) "
+            "FROM operations WHERE sequence > ?"
+        )
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            if connection is None:
+                return 0, 0, 0
+            upserts, deletes, all_of_them = connection.execute(query, (model, after)).fetchone()
+        return upserts, deletes, all_of_them - upserts - deletes
+
+    def latest(self, after: int, model: str) -> dict[str, bool]:
+        """Tell for every id that an operation after ``after`` names whether the last one left a document."""
+        query = (
+            "SELECT id, payload IS NOT NULL, max(sequence) FROM operations "
+            "WHERE sequence > ? AND (payload IS NULL OR model = ?) GROUP BY id"
+        )
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            rows = [] if connection is None else connection.execute(query, (after, model)).fetchall()
+        return {identifier: bool(there) for identifier, there, _ in rows}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Write operations: when the block has ended without an error they are on disk; otherwise none is.
+
+        Raises:
+            BundleBusyError: other processes have been writing for a minute.
+            BundleStorageError: the disk is full, read-only or failing.
+            BundleError: the journal cannot be written.
+        """
+        with self._lock:
+            self._reading()  # which refuses to begin anew where there was one
+            with _as_storage_error(self._path):
+                create(self._path)
+            with self._transaction() as connection:
+                before = self.last
+                yield Writing(connection)
+                number = self.last
+            # The number of an own operation: no other writer gives it, so that a late one cannot hide a later.
+            if number > before:
+                with _as_storage_error(self._path):
+                    self._latest.value = number
+
+    def prune(self, until: int, generations: Iterable[str]) -> None:
+        """Forget the operations to ``until``, and the starts of all but some generations."""
+        if not self.exists():
+            return
+        with self._lock:
+            # Step by step, so that a writer never waits for all of it.
+            for sequence in range(self._pruned, until, PAGE):
+                to = min(until, sequence + PAGE)
+                with self._transaction() as connection:
+                    connection.execute("DELETE FROM operations WHERE sequence <= ?", (to,))
+                    connection.execute("UPDATE pruned SET sequence = ?", (to,))
+            with self._transaction() as connection:
+                marks = ",".join("?" * len(kept := list(generations)))
+                connection.execute(f"DELETE FROM starts WHERE generation NOT IN ({marks})", kept)  # noqa: S608
+            with as_bundle_error(self._path):
+                connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+
+    def _page(self, after: int, until: int | None) -> list[Operation]:
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            if connection is None:
+                return []
+            query = (
+                f"SELECT sequence, id, payload, vector, model, {self._checksum} FROM operations "  # noqa: S608 - a column
+                "WHERE sequence > ? AND sequence <= coalesce(?, sequence) ORDER BY sequence LIMIT ?"
+            )
+            # In this order: what comes meanwhile is not missed, and what is pruned between the two is seen as missing,
+            # not taken for never having been.
+            last = self.last if until is None else min(until, self.last)
+            rows = connection.execute(query, (after, until, PAGE)).fetchall()
+            pruned = self._pruned
+        if pruned > after:
+            raise PrunedError(f"{self._path} holds operations from {pruned + 1} on, those after {after} are needed")
+        # They are numbered without gaps.
+        for number, row in enumerate(rows, start=after + 1):
+            if row[0] != number or (row[5] is not None and row[5] != checksum(*row[1:5])):
+                raise self._damaged(f"operation {number} is missing or not as it was written")
+        if len(rows) < min(PAGE, last - after):
+            raise self._damaged(f"operation {after + len(rows) + 1} is missing")
+        return [Operation(*row[:5]) for row in rows]
+
+    def _damaged(self, problem: str) -> BundleCorruptError:
+        return BundleCorruptError(
+            f"{self._path} is damaged: {problem}. Put a snapshot of the index in its place; without one, the folder "
+            f"{self._path.parent} can be moved away, and with it go the updates since the last compaction"
+        )
+
+    @property
+    def _pruned(self) -> int:
+        return self._number("SELECT sequence FROM pruned")
+
+    def _number(self, query: str, *values: str) -> int:
+        with self._lock, as_bundle_error(self._path):
+            connection = self._reading()
+            row = None if connection is None else connection.execute(query, values).fetchone()
+            return 0 if row is None else int(row[0])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._reading()
+        assert connection is not None
+        with as_bundle_error(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                yield connection
+
+    def _reading(self) -> sqlite3.Connection | None:
+        """Return the connection; None while there is no journal."""
+        if self._connection is None and not self._path.exists():
+            # Made after what it stands beside, and only ever moved away with it.
+            if self._latest.value and not self._path.exists():
+                raise self._damaged(f"it is gone, and held {self._latest.value} operations")
+            return None
+        if self._connection is None:
+            with as_bundle_error(self._path):
+                self._connection = connect(self._path)
+                self._checksum = "checksum" if has_checksums(self._connection) else "NULL"
+        return self._connection
+
+
+@contextlib.contextmanager
+def _as_storage_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleStorageError(f"cannot write {path}: {error}") from error

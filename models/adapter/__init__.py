@@ -1,0 +1,1 @@
+"""A learned rotation that makes the vectors of an existing model nested."""

@@ -1,0 +1,5 @@
+"""Nested classifiers of texts and images: heads, adaptive cascade, training."""
+
+from models.classifier.classifier import Classifier
+
+__all__ = ["Classifier"]

@@ -1,0 +1,71 @@
+"""What a trained classifier is written as."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from models.classifier.options import ClassifierOptions
+from models.classifier.training import TrainedClassifier
+from models.directory.card import CardFacts, write_card
+from models.directory.files import write_record
+from models.directory.output import CHECKPOINT, publish
+from models.training.checkpoints import Checkpoints
+from models.training.trainable import as_trainable
+
+
+def write_classifier(
+    result: TrainedClassifier,
+    out: Path,
+    options: ClassifierOptions,
+    base: str | None,
+    *,
+    title: str,
+    summary: str,
+    pipeline: str,
+    usage: str,
+) -> None:
+    """Write a sentence-transformers directory with heads, cascade, record and card.
+
+    The run's checkpoint goes, unless it was interrupted and can still be taken up.
+
+    Args:
+        result: what was trained.
+        out: the directory; :func:`models.directory.output.check_output` says what may be there.
+        options: what it was trained with.
+        base: name of the base model, if there was one.
+        title, summary, pipeline, usage: of the card; see :class:`models.directory.card.CardFacts`.
+    """
+    partial = out / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    classifier, used = result.classifier, options.told()
+    as_trainable(classifier.encoder, "cpu").save(str(partial), create_model_card=False)
+    classifier.save_heads(partial)
+    write_record(
+        partial,
+        classifier.nesting,
+        base=base,
+        options=used,
+        stopped=result.stopped,
+        best_epoch=result.best_epoch,
+        test={"accuracy": result.test},
+        history=result.history,
+    )
+    write_card(
+        partial,
+        CardFacts(
+            title=title,
+            summary=summary,
+            nesting=classifier.nesting,
+            content_hash=classifier.encoder.content_hash,
+            training={"base": base, "stopped": result.stopped, "best epoch": result.best_epoch, **used},
+            metrics={"top-1, validation": result.validation, **({"top-1, test": result.test} if result.test else {})},
+            base=base,
+            pipeline=pipeline,
+            usage=usage,
+        ),
+    )
+    publish(partial, out)
+    if result.stopped != "interrupted":
+        Checkpoints(out / CHECKPOINT).remove()

@@ -1,0 +1,1 @@
+"""A static table, many times as fast, learned from a transformer."""

@@ -1,0 +1,191 @@
+"""The training of a static student on its teacher's vectors and on pairs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from models.data.pairs import Pair
+from models.distillation.options import DistillationOptions
+from models.errors import TrainingError
+from models.nesting import Nesting, Vectors
+from models.training.checkpoints import Checkpoints, Progress
+from models.training.losses import cosine_regression, info_nce, matryoshka, same_text, score_distillation
+
+_REGRESSION = 10.0
+"""Weight of the distillation loss: it is then near 1 at the end, as InfoNCE is."""
+_WARMUP_SHARE = 0.1
+_CHECKPOINT_SECONDS = 60.0
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+def distillation_loss(vectors: Tensor, targets: Tensor, nesting: Nesting) -> Tensor:
+    """Cosine regression onto the teacher's vectors, on every prefix the teacher is wide enough for.
+
+    Where the student is wider, one more prefix is as wide as the teacher; columns after it are left to other losses.
+
+    Args:
+        vectors: the student's, shape (n, D), any scale.
+        targets: the teacher's, shape (n, T), unit rows, their information in front.
+        nesting: sizes up to D.
+
+    Returns:
+        The weighted mean over prefixes of 1 − cosine.
+    """
+    width = targets.shape[1]
+    sizes = [size for size in nesting.sizes if size < width]
+    if nesting.dimension >= width:
+        sizes.append(width)
+    covered = Nesting(tuple(sizes), nesting.weights[: len(sizes)])
+    prefixes = vectors[:, : covered.dimension], targets[:, : covered.dimension]
+    return matryoshka(cosine_regression, prefixes, covered)[0] / sum(covered.weights)
+
+
+def ranking_loss(vectors: Tensor, targets: Tensor, nesting: Nesting, temperature: float) -> Tensor:
+    """Listwise distillation: each text ranks the others of its batch as the teacher does, by the shortest prefixes.
+
+    What a short prefix cannot hold of the teacher's vectors is left to it by regression, direction by direction; what
+    retrieval asks of it is the order. The sizes are those up to a quarter of the student's width, the first at least:
+    larger ones follow the teacher's vectors well enough for the order to come by itself.
+
+    Args:
+        vectors: the student's, shape (n, D), any scale.
+        targets: the teacher's, shape (n, T), unit rows.
+        nesting: sizes up to D.
+        temperature: what cosines are divided by.
+
+    Returns:
+        The weighted mean over those prefixes of :func:`models.training.losses.score_distillation`.
+    """
+    sizes = [size for size in nesting.sizes if size <= nesting.dimension // 4] or nesting.sizes[:1]
+    short = Nesting(tuple(sizes), nesting.weights[: len(sizes)])
+    scores, itself = targets @ targets.T, torch.eye(len(targets), dtype=torch.bool, device=targets.device)
+
+    def base(prefixes: Tensor) -> Tensor:
+        return score_distillation(prefixes, prefixes, scores, temperature, exclude=itself)
+
+    return matryoshka(base, [vectors[:, : short.dimension]], short)[0] / sum(short.weights)
+
+
+class TokenLists:
+    """The tokens of many texts in one array."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        lists = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        self._ends = np.cumsum([len(ids) for ids in lists], dtype=np.int64)
+        self._starts = np.concatenate([[0], self._ends[:-1]]).astype(np.int64)
+        self._tokens = np.fromiter((token for ids in lists for token in ids), np.int64, int(self._ends[-1]))
+
+    def batch(self, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Give (tokens, offsets) of some texts, as ``EmbeddingBag`` takes them."""
+        tokens = np.concatenate([self._tokens[self._starts[row] : self._ends[row]] for row in rows])
+        lengths = self._ends[rows] - self._starts[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        return torch.from_numpy(tokens).to(device), torch.from_numpy(offsets).to(device)
+
+
+class StudentTraining:
+    """One run: the table, its optimizer and where it stands.
+
+    Attributes:
+        model: holds the table that trains.
+        progress: steps done.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        texts: Sequence[str],
+        targets: Vectors,
+        pairs: Sequence[Pair],
+        options: DistillationOptions,
+    ) -> None:
+        """Take a model of one static table, and texts with their teacher's vectors, information in front."""
+        self.model, self.options, self.progress = model, options, Progress({})
+        self._embedding = model[0].embedding
+        self._device = self._embedding.weight.device
+        self._texts, self._targets = TokenLists(model[0].tokenizer, texts), torch.from_numpy(targets)
+        self._pairs = pairs if options.contrast else ()
+        if self._pairs:
+            self._queries = TokenLists(model[0].tokenizer, [pair.query for pair in pairs])
+            self._documents = TokenLists(model[0].tokenizer, [pair.document for pair in pairs])
+        # Sparse, because a batch holds a tenth of the tokens: only their rows are read and written.
+        self._embedding.sparse = True
+        self._optimizer = torch.optim.SparseAdam(self._embedding.parameters(), lr=options.learning_rate)
+
+    def train(self, checkpoints: Checkpoints, fingerprint: dict[str, Any], until: float | None, report: Report) -> None:
+        """Train to the last step, or until a time of ``time.monotonic`` with what can be done by then.
+
+        Ctrl-C keeps a checkpoint, from which the same run goes on.
+        """
+        begun = Progress(fingerprint, history=[{"texts": len(self._targets)}])
+        self.progress = checkpoints.resume(fingerprint, self.model, self._optimizer) or begun
+        started = saved = time.monotonic()
+        first = self.progress.step
+        try:
+            while self.progress.step < self.options.steps:
+                share = self.progress.step / self.options.steps
+                if until is not None:
+                    left = (time.monotonic() - started) / max(1e-9, until - started)
+                    share = max(share, (first / self.options.steps) + left)
+                if share >= 1:
+                    break
+                loss = self._step(share)
+                report("step", {"step": self.progress.step, "total": self.options.steps, "loss": loss})
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    checkpoints.save(self.progress, self.model, self._optimizer, is_best=False)
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            checkpoints.save(self.progress, self.model, self._optimizer, is_best=False)
+            raise
+
+    @property
+    def pair_count(self) -> int:
+        """Pairs learned from."""
+        return len(self._pairs)
+
+    def table(self) -> Vectors:
+        """The table as it is now."""
+        table: Vectors = self._embedding.weight.detach().cpu().numpy()
+        return table
+
+    def _step(self, share: float) -> float:
+        """Train on one batch; ``share`` of the run lies behind it."""
+        options, rng = self.options, np.random.default_rng([self.options.seed, self.progress.step])
+        rows = rng.choice(len(self._targets), options.batch_size, replace=False)
+        targets = functional.normalize(self._targets[rows].to(self._device), dim=1)
+        vectors = self._embedding(*self._texts.batch(rows, self._device))
+        loss = _REGRESSION * distillation_loss(vectors, targets, options.nesting)
+        if options.ranking:
+            loss = loss + options.ranking * ranking_loss(vectors, targets, options.nesting, options.temperature)
+        if self._pairs:
+            rows = rng.choice(len(self._pairs), min(options.batch_size, len(self._pairs)), replace=False)
+            exclude = same_text([self._pairs[row].query for row in rows], [self._pairs[row].document for row in rows])
+            sides = [self._embedding(*side.batch(rows, self._device)) for side in (self._queries, self._documents)]
+            base = partial(info_nce, temperature=options.temperature, exclude=exclude.to(self._device))
+            contrast, _ = matryoshka(base, sides, options.nesting)
+            loss = loss + options.contrast * contrast / sum(options.nesting.weights)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"the loss became {value} at step {self.progress.step}: lower --learning-rate {options.learning_rate} "
+                f"or raise --temperature {options.temperature}"
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = options.learning_rate * min(share / _WARMUP_SHARE + 1 / options.steps, 1.0) * (1 - share)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
+        self._optimizer.step()  # type: ignore[no-untyped-call]  # so does SparseAdam's
+        self.progress.step += 1
+        return value

@@ -1,0 +1,1 @@
+"""Encoders: texts, images and tokens become unit vectors whose prefixes are embeddings too."""

@@ -1,0 +1,1 @@
+"""Contrastive training, and what every kind of training shares."""

@@ -1,0 +1,1 @@
+"""The open index behind the routes: dispatch, search, reload, compaction."""

@@ -1,0 +1,1 @@
+"""The HTTP layer around the application: server, protocol and middleware."""

@@ -1,0 +1,1 @@
+"""Authentication: API keys, their scopes, and TLS."""

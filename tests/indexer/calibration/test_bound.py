@@ -1,0 +1,139 @@
+import math
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.calibration.bound import Sample, bounds_together
+from indexer.calibration.exact_answers import Examined, examine, split
+from indexer.calibration.queries import MOST_COPIES, GivenQueries, QuerySet
+from indexer.interval import mean_interval, mean_low
+from indexer.storage.vectors import StoredVectors
+
+# ── bounds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=8)
+@given(
+    mean=st.floats(0.5, 0.999),
+    spread=st.sampled_from([0.5, 5.0, 100.0]),
+    count=st.sampled_from([20, 100, 400]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_bound_misses_no_more_often_than_it_says(mean, spread, count, seed):
+    rng = np.random.default_rng(seed)
+    missed = 0
+    for _ in range(150):
+        found = rng.binomial(10, rng.beta(mean * spread, (1 - mean) * spread, size=count))
+        missed += Sample([found / 10]).low(0.9) > mean
+    # 10 % of 150 and four standard deviations.
+    assert missed <= 15 + 4 * math.sqrt(150 * 0.1 * 0.9)
+
+
+def test_the_bound_is_tight_where_nearly_all_is_found_and_is_that_of_the_hardest_kind():
+    perfect, good = np.ones(700), np.repeat([1.0, 0.9], [650, 50])
+    assert 0.99 < Sample([perfect]).low(0.95) < 1
+    assert 0.98 < Sample([good]).low(0.95) < good.mean()
+    both = Sample([perfect, good])
+    assert both.low(0.95) == Sample([good]).low(0.95)
+    assert both.mean == good.mean()
+    assert both.counts == [700, 700]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.0]), min_size=1, max_size=30))
+def test_the_bound_is_where_a_gambler_who_stakes_by_what_was_seen_has_won_enough(values):
+    def won(mean):
+        capital = 1.0
+        for number, value in enumerate(values):
+            seen = values[:number]
+            means = [(0.5 + sum(seen[: i + 1])) / (i + 2) for i in range(number)]
+            variance = (0.25 + sum((x - m) ** 2 for x, m in zip(seen, means, strict=True))) / (number + 1)
+            stake = min(math.sqrt(2 * math.log(1 / 0.05) / (len(values) * variance)), 0.75 / mean)
+            capital *= 1 + stake * (value - mean)
+        return capital
+
+    low = mean_low(values, 0.95)
+    assert 0 <= low <= np.mean(values)
+    assert low == 0 or won(low) >= 1 / 0.05 * (1 - 1e-9)
+    if np.mean(values):
+        assert won(low + 2e-5) < 1 / 0.05 or low + 2e-5 >= np.mean(values)
+    assert mean_low([], 0.95) == 0
+
+
+def test_a_sample_of_known_size_is_bounded_closer_than_one_that_grows():
+    rng = np.random.default_rng(0)
+    for count in (200, 1000):
+        found = np.where(rng.random(count) < 0.7, 1.0, rng.binomial(10, 0.8, count) / 10)
+        growing = mean_interval(Counter(found.tolist()), 0.9)[0]
+        assert found.mean() - mean_low(found, 0.95) < 0.8 * (found.mean() - growing)
+
+
+def test_who_chooses_among_many_plans_by_their_bounds_is_not_misled():
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(100):
+        # Ten plans that all miss the target by a little: one of them is bound to look good.
+        samples = [Sample([(rng.random(60) < 0.89).astype(float)]) for _ in range(10)]
+        wrong += max(bounds_together(samples, 0.75)) >= 0.9
+    assert wrong <= 25
+
+
+def test_a_plan_promises_no_more_than_those_found_better_by_other_queries():
+    samples = [Sample([np.full(50, recall)]) for recall in (0.9, 1.0, 0.5, 0.7)]
+    lows = bounds_together(samples, 0.95)
+    assert lows[1] == lows[0]
+    assert lows[3] == lows[2] < lows[0]
+    assert bounds_together([], 0.95) == []
+
+
+# ── exact answers and recall ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**31), k=st.integers(1, 8), copies=st.integers(1, MOST_COPIES))
+def test_recall_is_the_share_of_the_exact_answer_without_the_rows_left_out(seed, k, copies):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-3, 4, size=(40, 6)).astype(np.float32)  # coarse, so that scores tie
+    rows[10 : 10 + copies] = rows[5]
+    vectors = StoredVectors(rows)
+    own = np.flatnonzero((rows == rows[5]).all(axis=1))
+    if len(own) > MOST_COPIES or not rows[5].any():
+        return
+    left_out = np.full((1, MOST_COPIES), -1)
+    left_out[0, : len(own)] = own
+    queries = QuerySet.of("row", rows[5:6], left_out)
+    examined = Examined.of(queries, vectors, k, 1)
+    chosen = np.sort(rng.choice(40, 25, replace=False))[None]
+    scores, found = vectors.rank(queries.vectors, chosen, 6, k + MOST_COPIES)
+    recall = examined.recalls(scores, found, k)[0]
+
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    exact = {row: float(unit[row] @ queries.vectors[0]) for row in range(40) if row not in own}
+    kth = sorted(exact.values(), reverse=True)[k - 1]
+    expected = min(k, sum(exact[row] >= kth - 1e-6 for row in chosen[0] if row in exact)) / k
+    assert recall == pytest.approx(expected)
+
+
+def test_queries_without_a_direction_are_dropped():
+    queries = QuerySet.of("given", np.array([[1, 1], [0, 0], [np.nan, 1]], dtype=np.float32))
+    assert len(queries) == 1
+    np.testing.assert_allclose(queries.vectors, [[0.5**0.5, 0.5**0.5]], rtol=1e-6)
+
+
+def test_time_decides_how_many_queries_are_examined():
+    rows = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    given_, vectors = GivenQueries(rows, seed=0), StoredVectors(rows)
+    assert len(examine(given_, vectors, 5, most=1000, fewest=1, until=0, threads=1)[0]) == 64
+    everything = examine(GivenQueries(rows, 0), vectors, 5, most=1000, fewest=1, until=time.monotonic() + 60, threads=1)
+    assert len(everything[0]) == 300
+    first, rest = split(everything, 64)
+    assert (len(first[0]), len(rest[0])) == (64, 236)
+    assert [len(part[0]) for part in split([rest[0].part(slice(0, 10))], 64)] == [3, 7]
+    joined = first[0].joined(rest[0])
+    np.testing.assert_array_equal(joined.exact, everything[0].exact)
+    np.testing.assert_array_equal(
+        np.sort(joined.queries.vectors, axis=0), np.sort(everything[0].queries.vectors, axis=0)
+    )

@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+from scipy.stats import ortho_group
+
+from models import InvalidOptionError, Nesting, TrainingError, truncate
+from models.adapter.adapter import Adapter
+from models.adapter.options import AdapterOptions
+from models.adapter.rows import AdapterRows
+from models.adapter.training import _ordered, _principal, learn_adapter
+from models.evaluation.prefix_recall import prefix_recall
+
+DIMENSION = 24
+
+
+def make_vectors(count, seed, noise=1.0):
+    """What tells rows apart lies in a few directions of clusters; louder directions say little, and all is rotated."""
+    rng = np.random.default_rng(seed)
+    directions = np.random.default_rng(99).normal(size=(60, 6))
+    told = directions[rng.integers(60, size=count)] + 0.3 * rng.normal(size=(count, 6))
+    rest = noise * rng.normal(size=(count, DIMENSION - 6)) * np.linspace(1, 0.2, DIMENSION - 6)
+    rotation = ortho_group.rvs(DIMENSION, random_state=7)
+    return (np.concatenate([told, rest], axis=1) @ rotation).astype(np.float32)
+
+
+def options(**changes):
+    return AdapterOptions(**{"sizes": (4, 8), "steps": 60, "batch_size": 64, "evaluate_every": 20, **changes})
+
+
+@pytest.fixture(scope="module")
+def learned():
+    events = []
+    return learn_adapter(make_vectors(1500, 0), options(), report=lambda *event: events.append(event)), events
+
+
+def test_prefixes_are_worth_more_than_pcas_and_pcas_more_than_truncation(learned):
+    result, _ = learned
+    for size in (4, 8):
+        assert result.recall["truncation"][size] + 0.05 < result.recall["pca"][size]
+    mean = {name: np.mean(list(by_size.values())) for name, by_size in result.recall.items()}
+    assert mean["pca"] < mean["adapter"]
+    new = truncate(make_vectors(1000, 5), DIMENSION)
+    mapped = result.adapter.apply(new)
+    before, after = (prefix_recall(rows[:200], rows[200:], (4, 8)) for rows in (new, mapped))
+    assert all(before[size] + 0.05 < after[size] for size in (4, 8))
+
+
+def test_whole_scores_are_unchanged(learned):
+    vectors = truncate(make_vectors(200, 6), DIMENSION)
+    mapped = learned[0].adapter.apply(vectors)
+    np.testing.assert_allclose(mapped @ mapped.T, vectors @ vectors.T, atol=1e-6)
+
+
+def test_what_happens_is_told_and_kept(learned, tmp_path):
+    result, events = learned
+    assert [name for name, _ in events].count("step") == result.steps == 60
+    assert [facts["step"] for name, facts in events if name == "evaluation"] == [20, 40, 60]
+    assert result.stopped == "finished"
+    assert (result.documents, result.queries) == (900, 300)
+    result.save(tmp_path)
+    assert Adapter.load(tmp_path).nesting == Nesting((4, 8, DIMENSION))
+
+
+def test_the_same_seed_gives_the_same_map():
+    first, second, other = (
+        learn_adapter(make_vectors(600, 0), options(steps=10, evaluate_every=5, seed=seed)) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.adapter.matrix, second.adapter.matrix)
+    assert not np.allclose(first.adapter.matrix, other.adapter.matrix)
+
+
+def test_queries_of_their_own_decide():
+    """Queries that lie in a few directions: what the prefix must keep is there, whatever documents do besides."""
+    documents = make_vectors(1000, 0)
+    rotation = ortho_group.rvs(DIMENSION, random_state=7)
+    queries = np.random.default_rng(3).normal(size=(600, 4)) @ rotation[-4:]  # where documents vary least
+    with_queries = learn_adapter(documents, options(), queries.astype(np.float32))
+    without = learn_adapter(documents, options())
+    asked = truncate(np.random.default_rng(4).normal(size=(100, 4)) @ rotation[-4:], DIMENSION)
+    rows = truncate(make_vectors(1000, 8), DIMENSION)
+    recall = [
+        prefix_recall(one.adapter.apply(asked), one.adapter.apply(rows), (4,))[4] for one in (with_queries, without)
+    ]
+    assert recall[0] > 10 * recall[1]
+    assert recall[0] > 0.1
+
+
+def test_it_stops_in_time_and_keeps_what_it_has():
+    result = learn_adapter(make_vectors(600, 0), options(steps=10**6, max_seconds=0.3))
+    assert result.stopped == "time limit"
+    assert 0 < result.steps < 10**6
+
+
+def test_an_interrupt_keeps_the_best_so_far():
+    def interrupt(event, facts):
+        if event == "step" and facts["step"] == 3:
+            raise KeyboardInterrupt
+
+    result = learn_adapter(make_vectors(600, 0), options(evaluate_every=2), report=interrupt)
+    assert (result.stopped, result.steps) == ("interrupted", 3)
+    assert result.best_step in (0, 2)
+
+
+def test_ordering_keeps_the_span_of_every_size_and_orders_within():
+    rng = np.random.default_rng(0)
+    matrix = ortho_group.rvs(DIMENSION, random_state=1) + 1e-6 * rng.normal(size=(DIMENSION, DIMENSION))
+    data = rng.normal(size=(500, DIMENSION)) * np.linspace(2, 0.1, DIMENSION)
+    moment = data.T @ data
+    ordered = _ordered(matrix, moment, Nesting((4, 8, DIMENSION)))
+    np.testing.assert_allclose(ordered @ ordered.T, np.eye(DIMENSION), atol=1e-12)
+    for size in (4, 8):
+        np.testing.assert_allclose(
+            ordered[:size].T @ ordered[:size], matrix[:size].T @ matrix[:size], atol=1e-4
+        )  # the projector
+    energy = np.diag(ordered @ moment @ ordered.T)
+    for block in (energy[:4], energy[4:8], energy[8:]):
+        assert (np.diff(block) <= 1e-9).all()
+    principal = _principal(moment)
+    assert (np.diff(np.diag(principal @ moment @ principal.T)) <= 1e-9).all()
+
+
+def test_no_row_is_both_learned_from_and_measured_by():
+    documents = np.repeat(make_vectors(500, 0), 2, axis=0)
+    documents[0] = 0
+    rows = AdapterRows.split(documents, None, 0.2, seed=0)
+    parts = [rows.documents, rows.queries, rows.held_documents, rows.held_queries]
+    assert [len(part) for part in parts] == [300, 100, 75, 25]
+    assert len({row.tobytes() for part in parts for row in part}) == 500
+    with_queries = AdapterRows.split(documents, make_vectors(200, 1), 0.1, seed=0)
+    assert [len(part) for part in (with_queries.documents, with_queries.held_documents)] == [450, 50]
+    assert [len(part) for part in (with_queries.queries, with_queries.held_queries)] == [180, 20]
+
+
+def test_too_little_data_is_refused():
+    repeated = np.repeat(make_vectors(100, 0), 10, axis=0)
+    with pytest.raises(TrainingError, match=r"100 different documents are too few .* 24 dimensions: give at least 400"):
+        learn_adapter(repeated, options())
+    with pytest.raises(TrainingError, match="50 different queries are too few"):
+        learn_adapter(make_vectors(600, 0), options(), make_vectors(50, 1))
+    with pytest.raises(TrainingError, match="give at least 500"):
+        learn_adapter(np.random.default_rng(0).normal(size=(450, 500)).astype(np.float32), options())
+
+
+def test_vectors_that_cannot_be_used_are_refused():
+    broken = make_vectors(600, 0)
+    broken[5, 3] = np.nan
+    with pytest.raises(InvalidOptionError, match="documents are not all finite"):
+        learn_adapter(broken, options())
+    with pytest.raises(InvalidOptionError, match="queries of 8 dimensions for documents of 24"):
+        learn_adapter(make_vectors(600, 0), options(), make_vectors(200, 0)[:, :8])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dimension", "expected"),
+    [
+        (None, 384, (16, 32, 64, 128, 256, 384)),
+        (None, 16, (8, 16)),
+        ((32, 64), 384, (32, 64, 384)),
+        ((32, 384), 384, (32, 384)),
+    ],
+)
+def test_sizes(sizes, dimension, expected):
+    assert AdapterOptions(sizes=sizes).nesting(dimension).sizes == expected
+
+
+@pytest.mark.parametrize("sizes", [(384,), (512,), (64, 500)])
+def test_sizes_that_do_not_fit_are_refused(sizes):
+    with pytest.raises(InvalidOptionError, match="give sizes below the 384 dimensions"):
+        AdapterOptions(sizes=sizes).nesting(384)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": 1},
+        {"max_seconds": 0.0},
+        {"temperature": float("nan")},
+        {"validation": 0.0},
+        {"seed": -1},
+    ],
+)
+def test_options_out_of_bounds_are_refused(wrong):
+    with pytest.raises(InvalidOptionError, match="give"):
+        AdapterOptions(**wrong)

@@ -1,0 +1,249 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from indexer import BuildOptions, Corpus, Index, build_index
+from models import DataError, InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
+from models.classifier import images as module
+from models.classifier.classifier import Classifier
+from models.classifier.image_options import ImageTrainingOptions
+from models.classifier.images import save_image_classifier, train_images
+from models.classifier.vision_model import base_vision_model, new_vision_model
+from models.data.images import read_image
+from models.data.labelled_images import LabelledImage, list_labelled_images, split_labelled_images
+from models.encoders.image import ImageModelEncoder
+from tests.models.image_models import DIMENSION, make_clip, make_vit, write_digits
+
+NESTING = Nesting((4, 8, 16, 32, 64))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """All digits, the last quarter of them for testing: other hands than those before, in the order of the data set."""
+    root = tmp_path_factory.mktemp("digits")
+    write_digits(root / "train", 1347)
+    write_digits(root / "test", start=1347)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    options = ImageTrainingOptions(nesting=NESTING, epochs=6, device="cpu")
+    parts = split_labelled_images(list_labelled_images(digits), 0.1, seed=0)
+    events = []
+    result = train_images(parts, options, report=lambda event, facts: events.append(event))
+    out = tmp_path_factory.mktemp("model") / "digits"
+    save_image_classifier(result, out, options, None)
+    return result, out, events
+
+
+def few(folder, per_label=8, labels=("0", "1")):
+    """Some digits of two labels."""
+    items = [item for item in list_labelled_images(folder / "train") if item.label in labels]
+    return [item for label in labels for item in [one for one in items if one.label == label][:per_label]]
+
+
+def test_digits_of_other_hands_are_told_at_every_size(trained):
+    result, _, events = trained
+    assert list(result.test) == list(NESTING.sizes)
+    assert min(result.test.values()) > 0.88
+    assert result.test[64] > 0.92
+    assert (result.stopped, len(result.history), result.rejected) == ("finished", 6, [])
+    assert events[0] == "start"
+    assert events.count("evaluation") == 6
+
+
+def test_the_model_is_an_encoder_and_a_classifier_again(trained, digits):
+    result, out, _ = trained
+    encoder = load_encoder(str(out))
+    assert encoder.nesting == NESTING
+    assert encoder.content_hash == result.classifier.encoder.content_hash
+    test = list_labelled_images(digits / "test")
+    vectors = encoder.encode_images([read_image(item.path) for item in test])
+    classifier = Classifier.load(out)
+    for size, expected in result.test.items():
+        answers = classifier.classify_vectors(vectors, dims=size)
+        right = [one.label == item.label for one, item in zip(answers, test, strict=True)]
+        assert np.mean(right) == pytest.approx(expected, abs=1e-6)
+    assert {one.dims for one in classifier.classify_vectors(vectors)} <= set(NESTING.sizes)
+    record = json.loads((out / "mrl.json").read_text())
+    assert record["test"]["accuracy"]["64"] == result.test[64]
+    card = (out / "README.md").read_text()
+    assert "Image classifier, 10 labels, mrl" in card
+    assert encoder.content_hash in card
+
+
+def test_an_index_of_a_folder_finds_images_of_the_same_label(trained, digits, tmp_path):
+    encoder = load_encoder(str(trained[1]))
+    build_index(Corpus([digits / "test"]), encoder, tmp_path, BuildOptions(calibration=None))
+    queries = list_labelled_images(digits / "train")[::40]
+    with Index.open(tmp_path, encoder=encoder) as index:
+        hits = index.search_images([item.path for item in queries]).hits
+    right = [hit.id.split("/")[0] == item.label for item, found in zip(queries, hits, strict=True) for hit in found[:5]]
+    assert np.mean(right) > 0.9
+
+
+def test_the_same_run_gives_the_same_model_and_another_seed_another(digits):
+    parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+    options = {"nesting": Nesting((4, 8)), "epochs": 1, "batch_size": 8, "device": "cpu"}
+    first, second, other = (
+        train_images(parts, ImageTrainingOptions(**options, seed=seed)).classifier.encoder.content_hash
+        for seed in (0, 0, 1)
+    )
+    assert first == second != other
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [("mrl-e", (4, 8)), ("ff", (8,))])
+def test_other_kinds(digits, tmp_path, kind, sizes):
+    parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+    options = ImageTrainingOptions(kind=kind, nesting=Nesting(sizes), epochs=2, batch_size=8, device="cpu")
+    result = train_images(parts, options)
+    save_image_classifier(result, tmp_path / "model", options, None)
+    classifier = Classifier.load(tmp_path / "model")
+    assert (classifier.kind, classifier.heads.tied, classifier.nesting.sizes) == (kind, kind == "mrl-e", sizes)
+    assert result.test == {}
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(digits, monkeypatch):
+    scores = iter([0.5, 0.9, 0.2, 0.1, 0.1, 0.1])
+    hashes = []
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Run, "accuracy", lambda run, part: _scored(run, hashes, next(scores)))
+        parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+        options = ImageTrainingOptions(nesting=Nesting((8,)), epochs=6, batch_size=8, patience=2, device="cpu")
+        result = train_images(parts, options)
+    assert (result.stopped, result.best_epoch, len(result.history)) == ("early stop", 2, 4)
+    assert result.classifier.encoder.content_hash == hashes[1] != hashes[3]
+
+
+def _scored(run, hashes, score):
+    hashes.append(run.classifier().encoder.content_hash)
+    return {8: score}
+
+
+def test_time_runs_out_and_broken_images_are_passed_over(digits, tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "x.png").write_bytes(b"?")
+    items = [*few(digits, 16), *list_labelled_images(tmp_path)]
+    options = ImageTrainingOptions(nesting=Nesting((8,)), max_seconds=1e-6, device="cpu")
+    parts = {"train": items, "valid": items[:4], "test": []}
+    result = train_images(parts, options)
+    assert (result.stopped, len(result.history)) == ("time limit", 1)
+    assert [(path.name, reason[:21]) for path, reason in result.rejected] == [("x.png", "no image of a known k")]
+    with pytest.raises(TrainingError, match="none of the 1 images of part 'valid' can be read: no image"):
+        train_images({**parts, "valid": items[-1:]}, options)
+
+
+def test_a_base_is_trained_on_and_a_map_leads_to_the_sizes(digits, tmp_path):
+    vit = make_vit(tmp_path / "vit")
+    parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+    options = ImageTrainingOptions(nesting=Nesting((4, 12)), epochs=1, batch_size=8, device="cpu")
+    result = train_images(parts, options, str(vit))
+    save_image_classifier(result, tmp_path / "model", options, str(vit))
+    encoder = load_encoder(str(tmp_path / "model"))
+    assert isinstance(encoder, ImageModelEncoder)
+    assert encoder.nesting == Nesting((4, 12))
+    assert encoder.content_hash == result.classifier.encoder.content_hash
+    assert len(base_vision_model(str(make_clip(tmp_path / "clip")), DIMENSION, "cpu")) == 1, "no map where none needed"
+    with pytest.raises(InvalidOptionError, match="base 'wordllama' encodes no images"):
+        base_vision_model("wordllama", 64, "cpu")
+
+
+def test_a_new_model_gives_what_its_parts_give():
+    torch.manual_seed(0)
+    model = new_vision_model(12, 16, "cpu").eval()
+    image = read_image(_noise())
+    network, dense = model[0], model[2].linear.weight.detach()
+    with torch.inference_mode():
+        pixels = network.preprocess([image])["pixel_values"]
+        assert pixels.shape == (1, 3, 16, 16)
+        expected = network.model(pixels).last_hidden_state.mean((2, 3)) @ dense.T
+    encoder = ImageModelEncoder("new", model, Nesting((4, 12)), load_encoder("wordllama").prompts)
+    np.testing.assert_allclose(encoder.encode_images([image]), truncate(expected.numpy(), 12), atol=1e-5)
+
+
+def _noise():
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_new_model_sees_twice_the_images_within_bounds(digits, tmp_path):
+    paths = [item.path for item in few(digits)]
+    assert module._side(paths) == 16
+    big = tmp_path / "big.png"
+    read_image(paths[0]).resize((500, 25)).save(big)
+    assert module._side([big]) == 50
+    read_image(paths[0]).resize((400, 300)).save(big)
+    assert module._side([big, tmp_path / "gone.png"]) == 64
+    assert module._side([tmp_path / "gone.png"]) == 64
+
+
+def test_images_that_do_not_fit_are_refused_before_all_are_read(digits, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_BYTES", 50_000)
+    options = ImageTrainingOptions(nesting=Nesting((8,)), device="cpu")
+    parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+    with pytest.raises(TrainingError, match=r"26 images of 16 x 16 pixels take 0\.0 GB of memory: allowed are 0\.0"):
+        train_images(parts, options)
+
+
+def test_folders_give_labels_and_splits(tmp_path):
+    for name in ("train/a/x/1.png", "train/b/2.JPG", "dev/a/3.png", "test/c/4.png", "train/b/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    items = list_labelled_images(tmp_path)
+    assert [(item.path.name, item.label, item.split) for item in items] == [
+        ("3.png", "a", "valid"), ("4.png", "c", "test"), ("1.png", "a", "train"), ("2.JPG", "b", "train"),
+    ]  # fmt: skip
+    for name in ("train/5.png", "6.png"):
+        (tmp_path / name).touch()
+        with pytest.raises(DataError, match=rf"{name} is in no label's folder"):
+            list_labelled_images(tmp_path)
+        (tmp_path / name).unlink()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="none holds no image"):
+        list_labelled_images(tmp_path / "none")
+
+
+def test_the_split_draws_from_every_label_and_keeps_what_folders_say(tmp_path):
+    items = [LabelledImage(tmp_path / f"{label}{n}.png", label) for label in "ab" for n in range(20)]
+    parts = split_labelled_images(items, 0.1, seed=0)
+    assert {part: len(found) for part, found in parts.items()} == {"train": 36, "valid": 4, "test": 0}
+    assert sorted(item.label for item in parts["valid"]) == ["a", "a", "b", "b"]
+    assert sorted([*parts["train"], *parts["valid"]], key=str) == sorted(items, key=str)
+    assert split_labelled_images(items, 0.1, seed=0) == parts
+    assert split_labelled_images(items, 0.1, seed=1) != parts
+    given = [*items, LabelledImage(tmp_path / "v.png", "a", "valid")]
+    assert [item.path.name for item in split_labelled_images(given, 0.1, seed=0)["valid"]] == ["v.png"]
+    for bad, message in ((items[:20], "18 images with 1 labels"), (items[10:25], "images with 2 labels")):
+        with pytest.raises(InvalidOptionError, match=message):
+            split_labelled_images(bad, 0.1, seed=0)
+    with pytest.raises(InvalidOptionError, match=r"validation share 0\.6"):
+        split_labelled_images(items, 0.6, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "slimmable"}, "kind 'slimmable': known for images are mrl, mrl-e, ff"),
+        ({"kind": "ff"}, "kind 'ff' is a model of one size"),
+        ({"epochs": 0}, "epochs 0: give at least 1"),
+        ({"learning_rate": -1.0}, r"learning_rate -1.0: give a positive number"),
+        ({"weight_decay": -1.0}, r"weight_decay -1.0: give 0 or more"),
+        ({"side": 4}, "side 4: give 8 to 1024 pixels"),
+    ],
+)
+def test_options_out_of_bounds_are_named(options, message):
+    with pytest.raises(InvalidOptionError, match=message):
+        ImageTrainingOptions(**options)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(digits):
+    parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
+    options = ImageTrainingOptions(nesting=Nesting((8,)), learning_rate=1e30, batch_size=8, device="cpu")
+    with pytest.raises(TrainingError, match=r"the loss became .*: lower --learning-rate"):
+        train_images(parts, options)

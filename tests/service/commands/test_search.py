@@ -1,0 +1,88 @@
+import json
+import re
+
+import pytest
+
+from indexer.plan import FunnelStage, Promise
+from indexer.search.stopping import StopRule
+from models import InvalidOptionError
+from service.commands.search import parse_stages, parse_stop, promise_line
+
+
+def test_a_funnel_and_a_filter_are_followed(mrl, built):
+    options = ["--dims", "8", "--candidates", "100", "--stages", "16:60,24:30", "-k", "5", "--json"]
+    status, out, err = mrl("search", built, "w1 w2", *options, "--filter", '{"n": {"$in": [3, 4, 5]}}')
+    assert status == 0, err
+    found = json.loads(out)
+    assert sorted(hit["payload"]["n"] for hit in found["results"]) == [3, 4, 5]
+    assert found["plan"] == {
+        "structure": "scan",
+        "dims": 8,
+        "candidates": 100,
+        "rerank_dims": 32,
+        "effort": None,
+        "stages": [{"dims": 16, "keep": 60}, {"dims": 24, "keep": 30}, {"dims": 32, "keep": 5}],
+        "stop": None,
+        "second_look": None,
+        "promise": None,
+    }
+
+
+def test_a_filter_is_told_among_the_stages(mrl, built):
+    status, out, err = mrl("search", built, "w1 w2", "--filter", '{"n": {"$lt": 7}}', "-k", "3")
+    assert (status, len(out.splitlines())) == (0, 3)
+    assert re.search(r"filter +[\d.]+ ms +1,000 → 7", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--filter", "{n: 1}"], "--filter '{n: 1}' is not JSON: Expecting property name"),
+        (["--filter", ""], "--filter '' is not JSON"),
+        (["--filter", "[1]"], "the filter is .*: give an object such as"),
+        (["--filter", '{"n": {"$near": 1}}'], "'\\$near' is not an operator on field"),
+        (["--stages", "64"], "--stages '64': write dimensions:candidates, such as 64:100,128:50"),
+        (["--stages", "16:x"], "--stages '16:x': write dimensions:candidates"),
+        (["--stages", ""], "--stages '': write dimensions:candidates"),
+        (["--stages", "8:50"], "dimensions must not fall"),
+        (["--second-look", "0.4"], "--second-look '0.4': write score:effort, such as 0.4:800"),
+        (["--second-look", "x:9"], "--second-look 'x:9': write score:effort"),
+        (["--second-look", "inf:9"], "--second-look 'inf:9': write score:effort"),
+        (["--second-look", "0.4:0"], "second look with effort 0: give at least 1"),
+        (["--second-look", "nan:9"], "second look below nan: give a score"),
+        (["--second-look", "0.4:30", "--effort", "30"], "second look with effort 30: give more than the first's, 30"),
+        (["--recall", "0.9", "--dims", "8"], "recall together with dims: give either what is wanted"),
+        (["--recall", "2"], "recall 2.0: give more than 0 and at most 1"),
+        (["--milliseconds", "0"], "milliseconds 0.0: give more than 0"),
+        (
+            ["--recall", "0.9", "--milliseconds", "2", "--stages", "16:50"],
+            "recall and milliseconds together with stages",
+        ),
+    ],
+)
+def test_mistakes_are_one_clear_line(mrl, built, arguments, message):
+    status, out, err = mrl("search", built, "w1", *arguments)
+    assert (status, out) == (1, "")
+    assert re.search(message, " ".join(err.split()))
+    assert "Traceback" not in err
+
+
+def test_a_funnel_is_read():
+    assert parse_stages("64:100,128:50") == (FunnelStage(64, 100), FunnelStage(128, 50))
+    with pytest.raises(InvalidOptionError, match="write dimensions:candidates") as caught:
+        parse_stages("64:100:1")
+    assert caught.value.param == "stages"
+
+
+def test_a_stop_rule_is_read():
+    assert (parse_stop("certified"), parse_stop("0.05")) == (StopRule(), StopRule(0.05))
+    with pytest.raises(InvalidOptionError, match="write certified, or a gap such"):
+        parse_stop("soon")
+
+
+def test_a_promise_is_told_and_so_is_that_it_is_not_what_was_asked_for():
+    line = "     calibrated: recall 0.961, at least 0.952, 0.120 ms a query"
+    assert promise_line(Promise(0.961, 0.952, 0.12)) == line
+    assert promise_line(Promise(0.961, 0.952, 0.12, met=False)) == (
+        f"{line}; no calibrated plan is what was asked for, this one comes closest"
+    )

@@ -1,0 +1,108 @@
+import io
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from indexer import Generations, Index
+from indexer.storage.manifest import Manifest
+from tests.conftest import write_lines
+
+
+@pytest.fixture
+def index(built, tmp_path):
+    shutil.copytree(built, tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.mark.parametrize("command", ["append", "delete", "compact"])
+def test_help(mrl, command):
+    status, out, _ = mrl("index", command, "--help")
+    assert status == 0
+    assert f"Usage: mrl index {command}" in out
+    assert command in mrl("index", "--help")[1]
+
+
+def test_documents_are_appended_found_deleted_and_compacted(mrl, index, tmp_path):
+    rows = [{"_id": f"new {i}", "text": f"w{i} w{i} w{i + 1}"} for i in range(20)]
+    corpus = write_lines(tmp_path / "more.jsonl", [*rows, {"_id": "7", "text": "w7"}, {"_id": "broken"}])
+    listed = tmp_path / "rejected.jsonl"
+    status, _, err = mrl("index", "append", index, corpus, "--batch-size", "8", "--rejected", listed)
+    assert status == 0, err
+    assert "20 documents added, 1 replaced in" in err
+    assert f"1 rows were turned away, listed in {listed}:" in err
+    assert "more.jsonl line 22: missing text" in err
+    assert json.loads(listed.read_text())["line"] == 22
+
+    status, out, _ = mrl("search", index, "w5 w5 w6", "-k", "1", "--json")
+    assert json.loads(out)["results"][0]["id"] == "new 5"
+
+    (tmp_path / "ids.txt").write_text("new 5\nnew 6\nnosuch\n")
+    status, out, _ = mrl("index", "delete", index, "new 7", "7", "--from", tmp_path / "ids.txt")
+    assert (status, out.split(": ")[1]) == (0, "4 documents deleted, 1 ids were not there\n")
+    status, out, _ = mrl("index", "delete", index, "new 7", "new 8", "--json")
+    assert (json.loads(out)["deleted"], json.loads(out)["missing"]) == (1, 1)
+
+    status, _, err = mrl("index", "compact", index)
+    assert status == 0, err
+    assert "26 updates folded in, 1015 documents in" in err
+    status, out, _ = mrl("index", "compact", index, "--json")
+    assert (json.loads(out)["generation"], json.loads(out)["operations"]) == ("000002", 0)
+    status, _, err = mrl("index", "compact", index)
+    assert "there are no updates since generation 000002" in err
+    assert Generations(index).published() == "000002"
+    assert mrl("index", "verify", index)[0] == 0
+    with Index.open(index) as opened:
+        assert len(opened) == 1015
+        assert not {"new 5", "7"} & set(opened.view.ids())
+
+
+def test_appending_tells_numbers_as_json(mrl, index, tmp_path):
+    corpus = write_lines(
+        tmp_path / "more.jsonl", [{"key": "a", "body": "w1"}, {"key": "1", "body": "w2"}, {"key": "a"}]
+    )
+    status, out, _ = mrl("index", "append", index, corpus, "--id-field", "key", "--text-field", "body", "--json")
+    found = json.loads(out)
+    assert (status, found["added"], found["replaced"], found["rejected"]) == (0, 1, 1, 1)
+
+
+def test_ids_may_come_by_standard_input(mrl, index, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1\n2\n\n")))
+    status, out, _ = mrl("index", "delete", index, "--from", "-", "--json")
+    assert (status, json.loads(out)["deleted"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["delete", "{index}"], 2, "no id given: name some, or a file of them by --from"),
+        (["delete", "{index}", "--from", "/no/such"], 2, "No such file"),
+        (["delete", "{index}", "--from", "{tmp}/latin"], 1, "error: cannot read .*latin: 'utf-8' codec"),
+        (["delete", "/no/index", "a"], 1, "error: no index is published at /no/index"),
+        (["append", "{index}", "{tmp}/latin"], 1, "error: corpus file .*latin: unknown kind"),
+        (["append", "{index}", "/no/corpus"], 1, "error: corpus /no/corpus: no such file or folder"),
+        (["compact", "/no/index"], 1, "error: no index is published at /no/index"),
+        (["compact", "{index}", "--keep", "0"], 1, "error: keep 0: give at least 1"),
+    ],
+)
+def test_mistakes_are_one_clear_line(mrl, index, tmp_path, arguments, status, message):
+    (tmp_path / "latin").write_bytes(b"\xe9\n")
+    code, out, err = mrl("index", *(one.format(index=index, tmp=tmp_path) for one in arguments))
+    assert code == status
+    assert re.search(message, re.sub(r"[\s│]+", " ", err))
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_a_compaction_without_the_model_says_so(mrl, index):
+    mrl("index", "delete", index, "1")
+    folder = index / "generations" / "000001"
+    manifest = Manifest.read(folder)
+    gone = manifest.model.model_copy(update={"name": "/no/model"})
+    manifest.model_copy(update={"model": gone}).write(folder)
+    status, _, err = mrl("index", "compact", index)
+    assert status == 0, err
+    assert "'/no/model': no such directory" in err
+    assert "plans are calibrated without it, by documents' vectors" in err

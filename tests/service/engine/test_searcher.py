@@ -1,0 +1,155 @@
+"""Requests that are searched together are answered as if each had been searched alone."""
+
+import asyncio
+import json
+import threading
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as runs
+from hypothesis import strategies as st
+
+from indexer import Index
+from models.errors import InvalidOptionError
+from service import Settings, create_app
+from service.engine.searcher import Asked, Searcher
+from service.schemas.search import SearchRequest
+from service.telemetry.metrics import Metrics
+from tests.conftest import DIMENSION, WORDS
+
+TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
+VECTOR = st.integers(0, 99).map(lambda seed: np.random.default_rng(seed).normal(size=DIMENSION).tolist())
+SHAPE = st.fixed_dictionaries(
+    {},
+    optional={
+        "offset": st.integers(0, 3),
+        "include": st.sampled_from([[], ["title"], ["n", "title"]]),
+    },
+)
+JSON = {"content-type": "application/json"}
+OPTIONS = st.sampled_from(
+    [{}, {"k": 3}, {"recall": 0.9}, {"candidates": 40}, {"filter": {"n": {"$in": [1, 2, 3, 700]}}}, {"dims": 8}]
+)
+
+
+@pytest.fixture(scope="module")
+def settings(built):
+    return Settings(index=built, auth="off")
+
+
+@pytest.fixture(scope="module")
+def searcher(built, settings):
+    with Index.open(built) as index:
+        yield Searcher(index, settings, Metrics())
+
+
+@runs(max_examples=30)
+@given(
+    options=OPTIONS,
+    bodies=st.one_of(
+        *(
+            st.lists(st.one_of(one.map(lambda value, key=key: {key: value}), many), min_size=1, max_size=6)
+            for key, one, many in (
+                ("query", TEXT, st.lists(TEXT, min_size=1, max_size=3).map(lambda value: {"queries": value})),
+                ("vector", VECTOR, st.lists(VECTOR, min_size=1, max_size=3).map(lambda value: {"vectors": value})),
+            )
+        )
+    ),
+    shapes=st.lists(SHAPE, min_size=6, max_size=6),
+)
+def test_together_is_as_alone(searcher, settings, options, bodies, shapes):
+    asked = []
+    for body, shape in zip(bodies, shapes, strict=False):
+        # The offset is part of the options: those who differ in it are not searched together.
+        request = SearchRequest.model_validate({**body, **options, **shape, "offset": shapes[0].get("offset", 0)})
+        asked.append(Asked.of(request, settings))
+    assert len({one.group for one in asked}) == 1
+    together = [json.loads(answer) for answer in searcher(asked, 2)]
+    alone = [json.loads(searcher([one], 1)[0]) for one in asked]
+    for one, other in zip(together, alone, strict=True):
+        assert one == _close(other)
+
+
+def _close(value):
+    if isinstance(value, float):
+        return pytest.approx(value, abs=1e-6)
+    if isinstance(value, list):
+        return [_close(item) for item in value]
+    return {key: _close(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def test_who_asks_for_an_explanation_is_searched_alone(settings):
+    def group(**body):
+        return Asked.of(SearchRequest.model_validate(body), settings).group
+
+    assert group(query="w1") == group(queries=["w2", "w3"])
+    assert group(query="w1") != group(vector=[1.0] * DIMENSION)
+    assert group(query="w1") != group(query="w1", k=3)
+    assert group(query="w1", explain=True) is None
+
+
+def test_one_bad_query_does_not_spoil_the_others(built):
+    """Held until all wait, so that they are searched together."""
+
+    async def go():
+        app = create_app(Settings(index=built, auth="off", threads=1, watch_share=0, follow_seconds=0))
+        engine = app.state.engine
+        await engine.load()
+        hold = threading.Event()
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            holder = asyncio.create_task(engine.run(lambda: hold.wait(30)))
+            texts = ["w1", "\ud800", "w2"]
+            posts = [
+                asyncio.create_task(client.post("/v1/search", content=json.dumps({"query": text}), headers=JSON))
+                for text in texts
+            ]
+            while engine.reads.waiting < len(texts):
+                await asyncio.sleep(0.01)
+            hold.set()
+            await holder
+            answers = await asyncio.gather(*posts)
+            assert [answer.status_code for answer in answers] == [200, 422, 200]
+            alone = await client.post("/v1/search", json={"query": "w2"})
+            assert answers[2].json() == alone.json()
+            assert "mrl_batch_requests_sum" in (await client.get("/metrics")).text
+        await engine.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "soon", "9999999999999", "²"])
+def test_a_deadline_must_be_one(client, given):
+    answer = client.post("/v1/search", json={"query": "w1"}, headers={b"X-Timeout-Ms": given.encode()})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == "X-Timeout-Ms"
+
+
+def test_a_deadline_that_holds_changes_nothing(client):
+    plain = client.post("/v1/search", json={"query": "w1"})
+    assert client.post("/v1/search", json={"query": "w1"}, headers={"X-Timeout-Ms": "20000"}).json() == plain.json()
+
+
+def test_a_passed_deadline_is_told(built):
+    async def go():
+        app = create_app(Settings(index=built, auth="off", threads=1, watch_share=0, follow_seconds=0))
+        engine = app.state.engine
+        await engine.load()
+        hold = threading.Event()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            holder = asyncio.create_task(engine.run(lambda: hold.wait(30)))
+            await asyncio.sleep(0)
+            late = await client.post("/v1/search", json={"query": "w1"}, headers={"X-Timeout-Ms": "20"})
+            assert (late.status_code, late.json()["error"]["code"]) == (408, "deadline_exceeded")
+            hold.set()
+            await holder
+        await engine.close()
+
+    asyncio.run(go())
+
+
+def test_limits_are_checked_before_anything_runs(settings):
+    with pytest.raises(InvalidOptionError, match="k 5000: this service allows at most 1000"):
+        Asked.of(SearchRequest(query="w1", k=5000), settings)
