@@ -1,7 +1,7 @@
 """How much of each module its own test file covers, alone: ``python -m tests.own_coverage [module path ...]``.
 
-``models/encoders/static.py`` is tested by ``tests/models/encoders/test_static.py``. The exit status is 1 if a module has
-no such file, or if its file covers less than 90 % of its lines and branches. Compiled loops are run uncompiled, so that
+``models/encoders/static.py`` is tested by ``tests/models/encoders/test_static.py``. The exit status is 1 if a module
+has no such file, or if its file covers less than 90 % of its lines and branches. Compiled loops are run uncompiled, so that
 their lines count. A module whose tests need an optional library that is not installed is listed as skipped.
 """
 
@@ -44,7 +44,7 @@ def covered(module):
             environment["NUMBA_DISABLE_JIT"] = "1"
         command = [sys.executable, "-m", "coverage", "run", "--branch", f"--rcfile={rules}", f"--include={module}"]
         ran = subprocess.run(
-            [*command, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
+            [*command, "-m", "pytest", "-p", "no:cacheprovider", str(test)],
             cwd=ROOT,
             env=environment,
             capture_output=True,
