@@ -1,8 +1,8 @@
 """Calibration: which ways to search an index there are, what they find and cost, and which one a search takes."""
 
-from indexer.calibration.calibrate import calibrate_index
 from indexer.calibration.choose import DEFAULT_RECALL, choose_plan
 from indexer.calibration.options import CalibrationOptions
+from indexer.calibration.recalibrate import calibrate_index
 from indexer.calibration.target import Target
 
 __all__ = [

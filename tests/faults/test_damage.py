@@ -1,4 +1,4 @@
-"""Damaged, shortened and missing files; other formats, other models. See also tests/indexer/storage/test_generations.py."""
+"""Damaged, shortened and missing files; other formats, other models. See also test_generations.py."""
 
 import json
 import re

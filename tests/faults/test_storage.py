@@ -1,7 +1,6 @@
 """A full disk, a read-only one, too little memory.
 
-See also tests/indexer/storage/test_journal.py and TestStorage in tests/service/routes/test_documents.py, where a limit of SQLite's own
-ends a transaction in its middle.
+See also test_journal.py and TestStorage in test_documents.py, where a limit of SQLite ends a transaction in its middle.
 """
 
 import json

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import BuildOptions, Corpus, Index, SearchOptions, build_index
-from indexer.calibration import CalibrationOptions, Target, calibrate, calibrate_index, run, structure
+from indexer.calibration import CalibrationOptions, Target, calibrate_index, run, structure
 from indexer.calibration.exact_answers import Examined
 from indexer.calibration.grid import Grid
 from indexer.calibration.measure import NEVER, Meter, Trial
 from indexer.calibration.pareto import front, thinned
 from indexer.calibration.queries import MOST_COPIES, QuerySet, SampledQueries
+from indexer.calibration.run import calibrate
 from indexer.errors import BundleBusyError, BundleNotFoundError
 from indexer.plan import SCAN, FunnelStage, Plan
 from indexer.shortlist import shortlist_type
