@@ -1,16 +1,17 @@
-"""What can go wrong with an index.
+"""The exceptions of ``indexer``.
 
 AdaptiveRetrievalError (models.errors)
-├── OutOfMemoryError       there is not enough memory to build or open
 ├── BundleError            an index directory cannot be used
-│   ├── BundleNotFoundError    nothing published there
-│   ├── BundleFormatError      written by another format version, or its manifest is unreadable
-│   ├── BundleCorruptError     a file is missing or differs from what the manifest says
-│   ├── BundleBusyError        another builder holds it
-│   ├── BundleStorageError     what is to be written cannot be: the disk is full, read-only or failing
-│   ├── PrunedError            updates that a reader has not seen were folded into a later generation
-│   └── ModelMismatchError     the encoder is not the one the index was built with
-└── BuildError             a build cannot start or go on
+│   ├── BundleNotFoundError    no published index at the path
+│   ├── BundleFormatError      unsupported format version, or unreadable manifest
+│   ├── BundleCorruptError     a file is missing or does not match the manifest
+│   ├── BundleBusyError        another process holds the build lock
+│   ├── BundleStorageError     a write failed: the disk is full, read-only or failing
+│   ├── ModelMismatchError     the encoder is not the one the index was built with
+│   └── PrunedError            journal entries a reader still needs were compacted away
+├── BuildError             a build cannot start or continue
+├── RejectedRowError       a row of the corpus is not a document
+└── OutOfMemoryError       not enough memory to build or open an index
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ class BundleError(AdaptiveRetrievalError):
 
 
 class BundleNotFoundError(BundleError):
-    """No published index at that path."""
+    """There is no published index at the path."""
 
 
 class BundleFormatError(BundleError):
-    """The index was written by another format version, or its manifest is unreadable."""
+    """The index has an unsupported format version, or its manifest is unreadable."""
 
 
 class BundleCorruptError(BundleError):
-    """A file of the index is missing or differs from what the manifest says."""
+    """A file of the index is missing or does not match the manifest."""
 
 
 class BundleBusyError(BundleError):
@@ -39,12 +40,24 @@ class BundleBusyError(BundleError):
 
 
 class BundleStorageError(BundleError):
-    """Nothing can be written: the disk is full, read-only or failing. What was acknowledged before is not touched."""
+    """A write failed because the disk is full, read-only or failing. Acknowledged data is unaffected."""
 
 
 class ModelMismatchError(BundleError):
     """The encoder is not the one the index was built with."""
 
 
+class PrunedError(BundleError):
+    """Journal entries that a reader has not seen were compacted into a later generation and removed."""
+
+
 class BuildError(AdaptiveRetrievalError):
-    """A build cannot start or go on."""
+    """A build cannot start or continue."""
+
+
+class RejectedRowError(AdaptiveRetrievalError):
+    """A row is not a valid document; the message is the reason, without the row's position."""
+
+
+class OutOfMemoryError(AdaptiveRetrievalError, MemoryError):
+    """There is not enough memory to build or open an index."""

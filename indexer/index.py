@@ -15,7 +15,7 @@ import numpy.typing as npt
 from indexer.calibration import choose_plan
 from indexer.corpus import Document
 from indexer.encoding import encode_images
-from indexer.errors import BundleError
+from indexer.errors import BundleError, PrunedError
 from indexer.filters import Filter
 from indexer.filters.fields import check_unicode
 from indexer.kernels.rows import Rows
@@ -27,7 +27,7 @@ from indexer.search.results import Hit, SearchResult, StageClock
 from indexer.search.view import LiveGeneration, View
 from indexer.storage.documents import StoredDocument
 from indexer.storage.generations import Generations
-from indexer.storage.journal import Journal, PrunedError
+from indexer.storage.journal import Journal
 from indexer.storage.manifest import Manifest, ModelFacts
 from indexer.storage.recorded_model import RecordedModel
 from indexer.updates import Put, Updates, Upserted

@@ -13,8 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError
-from indexer.storage.resource_errors import OutOfMemoryError
+from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError, OutOfMemoryError
 from models.errors import AdaptiveRetrievalError, InvalidOptionError, ModelError
 
 logger = logging.getLogger("mrl.service")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from indexer.errors import BundleCorruptError, BundleError, BundleStorageError
+from indexer.errors import BundleCorruptError, BundleStorageError, PrunedError
 from indexer.storage.fsync import fsync
 from indexer.storage.journal_file import (
     FILE_NAME,
@@ -51,10 +51,6 @@ class Operation(NamedTuple):
     payload: str | None
     vector: bytes | None
     model: str | None
-
-
-class PrunedError(BundleError):
-    """Operations that a reader has not seen were folded into a later generation and are gone."""
 
 
 class Writing:

@@ -9,15 +9,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from indexer.errors import BundleStorageError
+from indexer.errors import BundleStorageError, OutOfMemoryError
 from indexer.storage.journal_file import as_bundle_error
-from models.errors import AdaptiveRetrievalError
 
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-
-
-class OutOfMemoryError(AdaptiveRetrievalError, MemoryError):
-    """There is not enough memory for what was asked for."""
 
 
 def not_read(path: Path) -> OutOfMemoryError:

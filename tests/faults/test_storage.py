@@ -18,11 +18,10 @@ import pytest
 
 from indexer import BuildOptions, Corpus, Document, Generations, Index, build_index, snapshot_index
 from indexer.building.compact import compact_index
-from indexer.errors import BundleStorageError
+from indexer.errors import BundleStorageError, OutOfMemoryError
 from indexer.shortlist import shortlist_type
 from indexer.shortlist.flat import FlatShortlist
 from indexer.storage.manifest import Manifest
-from indexer.storage.resource_errors import OutOfMemoryError
 from indexer.updates import Updates, update_facts
 from service import Settings, create_app
 from tests.conftest import make_encoder, write_lines

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleFormatError
-from indexer.storage.journal import Journal, PrunedError
+from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleFormatError, PrunedError
+from indexer.storage.journal import Journal
 
 
 @pytest.fixture
