@@ -6,6 +6,7 @@ AdaptiveRetrievalError
 │   └── ImageError                an image cannot be read
 ├── ModelError                a model cannot be found or loaded
 ├── TrainingError             a training run cannot start or go on
+├── OptionalDependencyError   an optional package is not installed
 └── BundleError, SearchError … see ``indexer.errors``
 
 Every message gives the value seen, what is allowed, and where there is one the next step.
@@ -55,3 +56,17 @@ class ModelError(AdaptiveRetrievalError):
 
 class TrainingError(AdaptiveRetrievalError):
     """A training run cannot start or go on."""
+
+
+class OptionalDependencyError(AdaptiveRetrievalError, ImportError):
+    """A feature needs an optional package that is not installed.
+
+    Attributes:
+        package: the package.
+        feature: what needs it.
+        install: the command that installs it.
+    """
+
+    def __init__(self, package: str, feature: str, install: str) -> None:
+        super().__init__(f"{feature} needs the package {package}, which is not installed: {install}")
+        self.package, self.feature, self.install = package, feature, install
