@@ -1,1 +1,5 @@
 """A learned rotation that makes the vectors of an existing model nested."""
+
+from models.adapter.adapter import Adapter
+
+__all__ = ["Adapter"]
