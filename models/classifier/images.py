@@ -33,8 +33,7 @@ _BATCH = 256
 
 _USAGE = """from pathlib import Path
 
-from models.classifier.classifier import Classifier
-from models.images import read_image
+from models import Classifier, read_image
 
 classifier = Classifier.load("path/to/this/directory")
 vectors = classifier.encoder.encode_images([read_image(Path("image.png"))])  # unit rows, $dimension wide

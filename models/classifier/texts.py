@@ -34,7 +34,7 @@ _HEADS: Mapping[str, type[Head]] = {
 
 _HEAD_RATE = 0.1
 """Learning rate of the heads, as a share of the table's: where both were alike, large sizes learned by heart."""
-_USAGE = """from models.classifier import Classifier
+_USAGE = """from models import Classifier
 
 Classifier.load("path/to/this/directory").classify(["a text"])  # label, confidence, size that answered"""
 
