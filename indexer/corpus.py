@@ -12,6 +12,7 @@ from typing import Any
 
 from models.data.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image_file
 from models.data.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
+from models.data.unicode import unicode_problem
 from models.data.vector_text import read_vector
 from models.errors import DataError, ImageError, InvalidOptionError
 from models.nesting import Vectors
@@ -234,10 +235,8 @@ def _checked_text(fields: dict[str, Any], name: str) -> str:
 
 
 def _check_unicode(name: str, value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"field {name!r} is not valid Unicode: {error.reason} at character {error.start}") from None
+    if problem := unicode_problem(value):
+        raise ValueError(f"field {name!r} is not valid Unicode: {problem}")
 
 
 def _name(key: Any) -> str:

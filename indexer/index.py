@@ -17,7 +17,6 @@ from indexer.corpus import Document
 from indexer.encoding import encode_images
 from indexer.errors import BundleError, PrunedError
 from indexer.filters import Filter
-from indexer.filters.fields import check_unicode
 from indexer.kernels.rows import Rows
 from indexer.kernels.threads import cores
 from indexer.plan import SCAN, Plan, SearchOptions, make_plan
@@ -33,6 +32,7 @@ from indexer.storage.recorded_model import RecordedModel
 from indexer.updates import Put, Updates, Upserted
 from indexer.watch import RecallWatch, WatchOptions
 from models.data.images import ImageSource
+from models.data.unicode import check_unicode
 from models.encoders.base import Encoder, ImageEncoder
 from models.errors import ImageError, InvalidOptionError
 from models.nesting import Vectors, truncate

@@ -20,6 +20,7 @@ from indexer.storage.journal import Journal, Writing
 from indexer.storage.manifest import Manifest, ModelFacts
 from indexer.storage.recorded_model import RecordedModel
 from indexer.storage.vectors import Storage, encode
+from models.data.unicode import is_unicode, unicode_problem
 from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
 from models.nesting import Vectors, truncate
@@ -176,7 +177,7 @@ class Updates:
         """
         if isinstance(ids, str) or not all(isinstance(one, str) for one in ids):
             raise InvalidOptionError("ids", f"ids {ids!r:.80}: give a list of texts")
-        known = [one for one in dict.fromkeys(ids) if _is_unicode(one)]  # no document has another id
+        known = [one for one in dict.fromkeys(ids) if is_unicode(one)]  # no document has another id
         if not known:
             return 0
         with self._journal.writing() as writing:
@@ -279,13 +280,11 @@ def checked_payload(document: Document) -> str:
     if not document.id:
         raise ValueError("the id is empty")
     try:
-        document.id.encode()
         text = json.dumps(document.payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"not valid Unicode: {error.reason} at character {error.start}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the payload holds what JSON cannot: {error}") from None
+    if problem := unicode_problem(document.id) or unicode_problem(text):
+        raise ValueError(f"not valid Unicode: {problem}")
     return text
 
 
@@ -337,11 +336,3 @@ def _finite(vectors: Vectors, documents: Sequence[Document]) -> Vectors:
         identifier = documents[broken[0]].id
         raise InvalidOptionError("vectors", f"the vector of document {identifier!r:.80} holds NaN or infinity")
     return vectors
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from models.data.unicode import check_unicode
 from models.errors import InvalidOptionError
 
 Scalar = str | int | float | bytes
@@ -87,16 +88,6 @@ def parse_field(name: str, param: str = "filter") -> Field:
         else:
             names[-1] += part[-1]
     return Field(tuple(names))
-
-
-def check_unicode(text: str, what: str, param: str) -> None:
-    """Refuse a lone surrogate, which JSON can carry and no database holds."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidOptionError(
-            param, f"{what} is not valid Unicode: {error.reason} at character {error.start}"
-        ) from None
 
 
 def _double(value: int) -> float:

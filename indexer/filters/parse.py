@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from indexer.filters.fields import ID, OTHER, Field, Scalar, check_unicode, parse_field, scalar
+from indexer.filters.fields import ID, OTHER, Field, Scalar, parse_field, scalar
 from indexer.filters.tree import And, Comparison, Exists, Filter, Membership, Not, Or, Order
+from models.data.unicode import check_unicode
 from models.errors import InvalidOptionError
 
 MOST_LEVELS = 8

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from indexer.corpus import CorpusRow, Document, Place
 from indexer.errors import BundleCorruptError
 from indexer.filters import Field, FieldIndex, Filter, filterable_fields, matching_rows, parse_field, write_field_index
+from models.data.unicode import is_unicode
 
 FILE_NAME = "documents.sqlite"
 _MOST_VARIABLES = 500
@@ -185,7 +186,7 @@ class Documents:
         Raises:
             BundleCorruptError: the file cannot be read.
         """
-        known = [one for one in ids if _is_unicode(one)]  # no document has another id, and SQLite takes none
+        known = [one for one in ids if is_unicode(one)]  # no document has another id, and SQLite takes none
         try:
             return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
         except sqlite3.DatabaseError as error:
@@ -219,14 +220,6 @@ def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[str] |
     for start in range(0, len(values), _MOST_VARIABLES):
         part = values[start : start + _MOST_VARIABLES]
         yield from connection.execute(f"{query} IN ({','.join('?' * len(part))})", part)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _dump(payload: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.data.unicode import is_unicode
+
 MOST_DOCUMENTS = 40_000
 _MOST_BYTES = 1 << 20  # a larger source file is a table, not a program
 _PASSED_OVER = {"site-packages", "test", "tests", "testing", "idlelib", "lib2to3", "_vendor", "vendor", "__pycache__"}
@@ -90,16 +92,8 @@ def _walk(
     name: str, kind: str, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ) -> Iterator[Docstring]:
     text = (ast.get_docstring(node) or "").strip()
-    if len(text) >= 20 and text.isprintable() | ("\n" in text) and _is_unicode(text):
+    if len(text) >= 20 and text.isprintable() | ("\n" in text) and is_unicode(text):
         yield Docstring(name, kind, text)
     for child in node.body:
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
             yield from _walk(f"{name}.{child.name}", "class" if isinstance(child, ast.ClassDef) else "function", child)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

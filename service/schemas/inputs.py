@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from indexer.filters.fields import check_unicode
+from models.data.unicode import check_unicode
 from models.encoders.base import Encoder
 from models.encoders.tokens import text_of_tokens
 from models.errors import InvalidOptionError
