@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.report import data_file, save
 from indexer import BuildOptions, Corpus, HybridOptions, Index, LexicalOptions, build_index, evaluate_index, read_judged
-from indexer.evaluate import HYBRID
+from indexer.evaluate import HYBRID_VARIANTS
 from models import load_encoder
 
 LANGUAGES = (None, "english")
@@ -23,15 +23,16 @@ def measure(folder: Path, language: str | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         build_index(Corpus([folder]), load_encoder("wordllama"), Path(out), options)
         with Index.open(out) as index:
-            curve = [HybridOptions("weighted", weight) for weight in WEIGHTS]
-            dense, _, *rest = evaluate_index(index, judged, [index.dimension], hybrid=(*HYBRID, *curve))
-    searches = {"dense": dense, **{score.search: score for score in rest[: len(HYBRID)]}}
+            curve = [HybridOptions(fusion="weighted", weight=weight) for weight in WEIGHTS]
+            dense, _, *rest = evaluate_index(index, judged, [index.dimension], hybrid=(*HYBRID_VARIANTS, *curve))
+    searches = {"dense": dense, **{score.search: score for score in rest[: len(HYBRID_VARIANTS)]}}
     return {
         "searches": {
             name: {**score.metrics, "milliseconds": score.seconds_per_query * 1e3} for name, score in searches.items()
         },
         "ndcg@10 by weight of the vectors": {
-            str(weight): score.metrics["ndcg@10"] for weight, score in zip(WEIGHTS, rest[len(HYBRID) :], strict=True)
+            str(weight): score.metrics["ndcg@10"]
+            for weight, score in zip(WEIGHTS, rest[len(HYBRID_VARIANTS) :], strict=True)
         },
     }
 

@@ -18,8 +18,9 @@ from benchmarks.retrieval.config import DATA_SETS, cache_folder
 from benchmarks.retrieval.data import Data
 from indexer.kernels.rows import Rows
 from indexer.kernels.threads import cores
+from indexer.plan import StopRule
 from indexer.search.distinct import DistinctRows
-from indexer.search.stopping import PrefixNorms, Stopped, StopRule, fit_gap, needed_gaps, rank_stopping
+from indexer.search.stopping import PrefixNorms, Stopped, fit_gap, needed_gaps, rank_stopping
 from indexer.storage.vectors import Storage, StoredVectors, encode
 from models import load_encoder, truncate
 from models.nesting import Vectors

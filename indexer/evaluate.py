@@ -14,8 +14,7 @@ import numpy as np
 import pytrec_eval
 
 from indexer.index import Index
-from indexer.plan import Plan, SearchOptions
-from indexer.search.fusion import HybridOptions
+from indexer.plan import HybridOptions, Plan, SearchOptions
 from indexer.search.hybrid import check_lexical, rank_hybrid
 from indexer.search.results import StageClock
 from models.data.rows import BrokenRow, read_rows
@@ -29,7 +28,11 @@ _MEASURES = {
     "recall@100": "recall_100",
     "mrr": "recip_rank",
 }
-HYBRID = (HybridOptions("weighted", 0), HybridOptions("rrf"), HybridOptions("weighted"))
+HYBRID_VARIANTS = (
+    HybridOptions(fusion="weighted", weight=0),
+    HybridOptions(fusion="rrf"),
+    HybridOptions(fusion="weighted"),
+)
 """Words alone, and both fusions as they are where nothing is chosen."""
 
 
@@ -131,7 +134,7 @@ def evaluate_index(
         sizes: sizes of the single searches; each smaller than D is also tried as Ds.
         candidates: K, raised to 100 where smaller: recall@100 needs them.
         effort: of the structure.
-        hybrid: ways to fuse vectors and words, such as :data:`HYBRID`.
+        hybrid: ways to fuse vectors and words, such as :data:`HYBRID_VARIANTS`.
 
     Raises:
         InvalidOptionError: ``hybrid`` was given and the index has no words.
@@ -141,12 +144,12 @@ def evaluate_index(
     vectors = index.encoder.encode_queries(list(judged.queries.values()))
     ids = index.view.ids()
     own = index.manifest.shortlist.dims
-    plans = [SearchOptions(DEPTH, size, None, None, size) for size in sorted(set(sizes))]
+    plans = [SearchOptions(k=DEPTH, dims=size, rerank_dims=size) for size in sorted(set(sizes))]
     for size in sorted({own, *(size for size in sizes if size < index.dimension)}):
         # Left open rather than given where it is the structure's own: given as D it would ask for an exact search.
         dims = None if size == own else size
-        plans.append(SearchOptions(DEPTH, dims, max(DEPTH, candidates), effort))
-    dense = SearchOptions(DEPTH, index.dimension)
+        plans.append(SearchOptions(k=DEPTH, dims=dims, candidates=max(DEPTH, candidates), effort=effort))
+    dense = SearchOptions(k=DEPTH, dims=index.dimension)
     plans += [replace(dense, hybrid=options) for options in hybrid]
     return [_score(index, judged, vectors, ids, plan) for plan in plans]
 

@@ -16,7 +16,7 @@ from models.encoders.base import Encoder
 from models.errors import DataError, InvalidOptionError
 from models.nesting import Vectors
 
-BATCH_SIZE = 4096
+APPEND_BATCH_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def append_corpus(
     corpus: Corpus,
     updates: Updates,
     *,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = APPEND_BATCH_SIZE,
     turned_away: Callable[[CorpusRow], None] = lambda row: None,
     report: Report = lambda event, facts: None,
 ) -> AppendResult:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from indexer.plan import FunnelStage, Plan, Promise, SearchOptions
-from indexer.search.stopping import StopRule
+from indexer.plan import FunnelStage, Plan, Promise, SearchOptions, StopRule
 from indexer.storage.manifest import CalibratedPlan
 from models.errors import InvalidOptionError
 
@@ -43,7 +42,7 @@ def choose_plan(plans: Sequence[CalibratedPlan], options: SearchOptions, rows: i
             calibrated plans.
     """
     _check(plans, options)
-    if not plans or options.by_hand or options.k < 1:
+    if not plans or options.explicit_options or options.k < 1:
         return None
     enough = [plan.k for plan in plans if plan.k >= options.k]
     k = min(enough) if enough else max(plan.k for plan in plans)
@@ -109,7 +108,7 @@ def _cut(plan: CalibratedPlan, options: SearchOptions, rows: int, times: int, pr
         stages=(*stages, FunnelStage(last.dims, k)),
         structure=plan.structure,
         promise=promise,
-        stop=None if plan.gap is None else StopRule(plan.gap, k=plan.k * times),
+        stop=None if plan.gap is None else StopRule(gap=plan.gap, k=plan.k * times),
         second_look=plan.second_look and replace(plan.second_look, effort=plan.second_look.effort * times),
     )
 
@@ -120,11 +119,11 @@ def _check(plans: Sequence[CalibratedPlan], options: SearchOptions) -> None:
     if options.milliseconds is not None and not options.milliseconds > 0:
         raise InvalidOptionError("milliseconds", f"milliseconds {options.milliseconds}: give more than 0")
     asked = [name for name in ("recall", "milliseconds") if getattr(options, name) is not None]
-    if asked and options.by_hand:
+    if asked and options.explicit_options:
         raise InvalidOptionError(
             asked[0],
-            f"{' and '.join(asked)} together with {', '.join(options.by_hand)}: give either what is wanted, and the "
-            "plan is chosen, or the plan by hand",
+            f"{' and '.join(asked)} together with {', '.join(options.explicit_options)}: give either what is wanted, "
+            "so that a plan is chosen, or the options of the plan itself",
         )
     if asked and not plans:
         raise InvalidOptionError(

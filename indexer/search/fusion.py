@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.kernels.rows import Rows
-from models.errors import InvalidOptionError
 from models.nesting import Vectors
-
-Fusion = Literal["rrf", "weighted"]
 
 RANK_CONSTANT: Final = 60
 """Reciprocal rank fusion's k, as its authors set it (Cormack, Clarke and Büttcher 2009)."""
-
-
-@dataclass(frozen=True, slots=True)
-class HybridOptions:
-    """Search by vectors and by words at once.
-
-    Attributes:
-        fusion: ``rrf`` adds 1 / (60 + rank) over the two lists of candidates (reciprocal rank fusion); ``weighted``
-            adds the scores of each candidate of either list: its cosine, moved and scaled so that the candidates' least
-            and best become 0 and 1, and its BM25 score divided by the best one.
-        weight: of the vectors' part, 0 to 1; the words' has the rest.
-        candidates: length of each list; k where that is more.
-    """
-
-    fusion: Fusion = "rrf"
-    weight: float = 0.5
-    candidates: int = 100
-
-    def __post_init__(self) -> None:
-        if self.fusion not in get_args(Fusion):
-            raise InvalidOptionError("hybrid", f"fusion {self.fusion!r}: allowed are {', '.join(get_args(Fusion))}")
-        if not 0 <= self.weight <= 1:
-            raise InvalidOptionError("hybrid", f"weight {self.weight} of the vectors' part: give 0 to 1")
-        if self.candidates < 1:
-            raise InvalidOptionError("hybrid", f"{self.candidates} candidates: give at least 1")
 
 
 def best_rows(scores: npt.NDArray[np.floating], count: int) -> Rows:

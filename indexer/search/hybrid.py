@@ -10,9 +10,9 @@ import numpy as np
 
 from indexer.kernels.rows import Rows
 from indexer.kernels.threads import split
-from indexer.plan import Plan
+from indexer.plan import HybridOptions, Plan
 from indexer.search.filter_cache import Selection
-from indexer.search.fusion import HybridOptions, best_rows, fuse_ranks, fuse_scores
+from indexer.search.fusion import best_rows, fuse_ranks, fuse_scores
 from indexer.search.results import StageClock
 from indexer.search.view import View
 from models.errors import InvalidOptionError

@@ -11,33 +11,12 @@ are unlike documents. The best score tells the hard ones as well as a regression
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from indexer.kernels.rows import Rows
+from indexer.plan import SecondLook
 from indexer.shortlist.base import Candidates
-from models.errors import InvalidOptionError
 from models.nesting import Vectors
-
-
-@dataclass(frozen=True, slots=True)
-class SecondLook:
-    """Which queries are searched for again, and how hard.
-
-    Attributes:
-        below: the coarse score that the best candidate of the first search lies under.
-        effort: of the second search, in the structure's own unit.
-    """
-
-    below: float
-    effort: int
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.below):
-            raise InvalidOptionError("second_look", f"second look below {self.below}: give a score")
-        if self.effort < 1:
-            raise InvalidOptionError("second_look", f"second look with effort {self.effort}: give at least 1")
 
 
 def look_again(

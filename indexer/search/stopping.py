@@ -17,7 +17,6 @@ more the higher the recall, and what it reads hardly grows with K.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -27,6 +26,7 @@ import numpy.typing as npt
 from indexer.errors import BundleCorruptError
 from indexer.kernels.rows import AHEAD, Rows, Stored, ask, cosine, insert
 from indexer.kernels.threads import split
+from indexer.plan import StopRule
 from indexer.storage.vectors import StoredVectors
 from models.compiled import compiled
 from models.errors import InvalidOptionError
@@ -37,29 +37,6 @@ _ROUNDING = 2.0**-21
 """Added to bounds, times the dimensions: a float32 sum of n products is off by up to n·2⁻²⁴, in whatever order, and six
 such sums meet in a comparison: the coarse score, both prefix norms, the score, and the norms of row and query."""
 _UNKNOWN = np.empty(0, dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class StopRule:
-    """Which candidates are read.
-
-    Attributes:
-        gap: how far under the k-th candidate's coarse score one may lie; None for all that the bound does not exclude.
-        probability: that a query's answer is the one of reading all candidates, at the k the gap was fitted for.
-        k: which candidate's score the gap is taken from; the last one kept where None or more than that.
-    """
-
-    gap: float | None = None
-    probability: float = 1.0
-    k: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.gap is not None and not 0 <= self.gap < math.inf:
-            raise InvalidOptionError("stop", f"gap {self.gap}: give a difference of scores, 0 or more")
-        if self.k is not None and self.k < 1:
-            raise InvalidOptionError("stop", f"k {self.k}: give at least 1")
-        if not 0 < self.probability <= 1:
-            raise InvalidOptionError("stop", f"probability {self.probability}: give more than 0 and at most 1")
 
 
 class PrefixNorms(NamedTuple):
@@ -198,7 +175,7 @@ def fit_gap(gaps: Vectors, probability: float, k: int | None = None) -> StopRule
         raise InvalidOptionError(
             "stop", f"probability {probability} takes {least} calibration queries or more, there are {len(gaps)}"
         )
-    return StopRule(float(np.sort(gaps)[place - 1]), probability, k)
+    return StopRule(gap=float(np.sort(gaps)[place - 1]), probability=probability, k=k)
 
 
 @compiled

@@ -14,8 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from indexer.errors import BundleCorruptError, BundleFormatError
-from indexer.plan import SCAN, FunnelStage
-from indexer.search.second_look import SecondLook
+from indexer.plan import SCAN, FunnelStage, SecondLook
 from indexer.storage.fsync import fsync
 from indexer.storage.vectors import Storage
 from models.encoders.base import Encoder, Prompts

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from indexer import Generations, Index, evaluate_index, read_judged
-from indexer.evaluate import HYBRID
+from indexer.evaluate import HYBRID_VARIANTS
 from models.directory.files import RECORD_NAME
 from models.encoders.base import WORDLLAMA
 from models.errors import ModelError
@@ -122,7 +122,7 @@ def _evaluate_index(
     judged = read_judged(queries, qrels)
     with Index.open(index, model=model, device=device) as opened:
         sizes = Nesting.parse(dims).sizes if dims else opened.manifest.model.sizes
-        scores = evaluate_index(opened, judged, sizes, candidates, effort, HYBRID if hybrid else ())
+        scores = evaluate_index(opened, judged, sizes, candidates, effort, HYBRID_VARIANTS if hybrid else ())
     if json_output:
         print_json([score.to_json() for score in scores])
         return

@@ -12,10 +12,7 @@ import typer
 
 from indexer import Hit, HybridOptions, Index, SearchOptions
 from indexer.filters import Filter, parse_filter
-from indexer.plan import FunnelStage, Promise
-from indexer.search.fusion import Fusion
-from indexer.search.second_look import SecondLook
-from indexer.search.stopping import StopRule
+from indexer.plan import FunnelStage, Fusion, Promise, SecondLook, StopRule
 from models.errors import InvalidOptionError
 from service.commands.output import note, print_json
 from service.schemas.search import PlanOut
@@ -132,7 +129,7 @@ def parse_stop(text: str) -> StopRule:
         InvalidOptionError: it is neither.
     """
     try:
-        return StopRule(None if text == "certified" else float(text))
+        return StopRule(gap=None if text == "certified" else float(text))
     except ValueError:
         raise InvalidOptionError("stop", f"--stop {text!r}: write certified, or a gap such as 0.05") from None
 
@@ -150,7 +147,7 @@ def parse_second_look(text: str) -> SecondLook:
         values = None
     if values is None or math.isinf(values[0]):  # which JSON cannot say
         raise InvalidOptionError("second_look", f"--second-look {text!r}: write score:effort, such as 0.4:800")
-    return SecondLook(*values)
+    return SecondLook(below=values[0], effort=values[1])
 
 
 def headline(hit: Hit, width: int = 100) -> str:
@@ -185,7 +182,7 @@ def _hybrid(asked: bool, fusion: str | None, weight: float | None) -> HybridOpti
         raise typer.BadParameter("--fusion and --weight are about a search with --hybrid: give it too")
     defaults = HybridOptions()
     chosen = cast(Fusion, fusion or defaults.fusion)  # checked by HybridOptions itself
-    return HybridOptions(chosen, defaults.weight if weight is None else weight) if asked else None
+    return HybridOptions(fusion=chosen, weight=defaults.weight if weight is None else weight) if asked else None
 
 
 def _filter(text: str) -> Filter:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from indexer import Corpus, Fields, Generations
-from indexer.building.append import BATCH_SIZE, append_corpus
+from indexer.building.append import APPEND_BATCH_SIZE, append_corpus
 from indexer.building.compact import compact_index
 from indexer.corpus import CorpusRow
 from indexer.storage.manifest import Manifest
@@ -48,7 +48,7 @@ def append(
     title_field: Annotated[str, typer.Option(help="Field of the title, which is put before the text.")] = "title",
     model: ModelPlace = None,
     device: Annotated[str, typer.Option(help="Where documents are encoded: auto, cpu or cuda.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Rows encoded and written together.")] = BATCH_SIZE,
+    batch_size: Annotated[int, typer.Option(help="Rows encoded and written together.")] = APPEND_BATCH_SIZE,
     rejected: Annotated[
         typer.FileTextWrite | None, typer.Option(help="List the rows turned away in this file.", encoding="utf-8")
     ] = None,

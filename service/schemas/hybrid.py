@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt
 
 from indexer import HybridOptions
-from indexer.search.fusion import Fusion
+from indexer.plan import Fusion
 
 _DEFAULTS = HybridOptions()
 
@@ -32,7 +32,7 @@ class Hybrid(BaseModel):
     @property
     def options(self) -> HybridOptions:
         """The options for the index."""
-        return HybridOptions(self.fusion, self.weight, self.candidates)
+        return HybridOptions(fusion=self.fusion, weight=self.weight, candidates=self.candidates)
 
 
 def _switched(given: object) -> object:

@@ -8,9 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model
 
 from indexer import Plan, SearchOptions, SearchResult, Stage
 from indexer.filters import parse_filter
-from indexer.plan import FunnelStage, Promise
-from indexer.search.second_look import SecondLook
-from indexer.search.stopping import StopRule
+from indexer.plan import FunnelStage, Promise, SecondLook, StopRule
 from service.schemas.hybrid import HybridSwitch
 from service.schemas.include import Included
 from service.schemas.vectors import Vector
@@ -43,7 +41,7 @@ class SecondLookAt(BaseModel):
     @property
     def look(self) -> SecondLook:
         """The rule for the index."""
-        return SecondLook(self.below, self.effort)
+        return SecondLook(below=self.below, effort=self.effort)
 
 
 class SearchRequest(BaseModel):
@@ -173,7 +171,7 @@ class SearchRequest(BaseModel):
             effort=self.effort,
             rerank_dims=self.rerank_dims,
             stages=tuple(FunnelStage(stage.dims, stage.keep) for stage in self.stages or ()),
-            stop=None if self.stop is None else StopRule(None if self.stop == "certified" else self.stop),
+            stop=None if self.stop is None else StopRule(gap=None if self.stop == "certified" else self.stop),
             second_look=None if self.second_look is None else self.second_look.look,
             recall=self.recall,
             milliseconds=self.milliseconds,

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from indexer import HybridOptions, Index, SearchOptions
 from indexer.filters import parse_filter
-from indexer.plan import FunnelStage
-from indexer.search.second_look import SecondLook
-from indexer.search.stopping import StopRule
+from indexer.plan import FunnelStage, SecondLook, StopRule
 from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from service import Settings, create_app
 from service.schemas.search import MOST_STAGES, PlanOut, SearchRequest
@@ -140,9 +138,20 @@ def test_every_option_of_a_search_can_be_asked_for():
         hybrid={"weight": 0.7},
         second_look={"below": 0.4, "effort": 800},
     )
-    stages, condition = (FunnelStage(16, 50),), parse_filter({"n": 1})
-    rules = StopRule(), HybridOptions(weight=0.7), SecondLook(0.4, 800)
-    options = SearchOptions(7, 8, 90, 30, 24, stages, 0.9, 2, condition, *rules)
+    options = SearchOptions(
+        k=7,
+        dims=8,
+        candidates=90,
+        effort=30,
+        rerank_dims=24,
+        stages=(FunnelStage(16, 50),),
+        recall=0.9,
+        milliseconds=2,
+        filter=parse_filter({"n": 1}),
+        stop=StopRule(),
+        hybrid=HybridOptions(weight=0.7),
+        second_look=SecondLook(below=0.4, effort=800),
+    )
     assert request.options == options
     assert all(getattr(options, field.name) != field.default for field in dataclasses.fields(SearchOptions))
 

@@ -42,8 +42,8 @@ def hybrid_client(lexical):
     [
         (True, HybridOptions()),
         ({}, HybridOptions()),
-        ({"fusion": "weighted"}, HybridOptions("weighted")),
-        ({"fusion": "rrf", "weight": 0, "candidates": 30}, HybridOptions("rrf", 0, 30)),
+        ({"fusion": "weighted"}, HybridOptions(fusion="weighted")),
+        ({"fusion": "rrf", "weight": 0, "candidates": 30}, HybridOptions(fusion="rrf", weight=0, candidates=30)),
     ],
 )
 def test_an_answer_is_the_fusion_that_was_asked_for(hybrid_client, lexical, given, options):

@@ -8,9 +8,8 @@ from indexer.calibration.exact_answers import Examined
 from indexer.calibration.measure import Meter
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.stop_rules import stopping
-from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions
+from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, StopRule
 from indexer.search.results import StageClock
-from indexer.search.stopping import StopRule
 from indexer.storage.manifest import CalibratedPlan
 from tests.indexer.rankers import DS, D, K, make_ranker, unit
 
@@ -43,7 +42,7 @@ def test_the_whole_beam_becomes_candidates_and_most_queries_get_the_answer_of_re
 
 
 def test_recall_is_measured_under_the_stop_rule(ranker, examined):
-    tight = Plan(K, DS, 160, 160, (FunnelStage(D, K),), "hnsw", stop=StopRule(0.0, k=K))
+    tight = Plan(K, DS, 160, 160, (FunnelStage(D, K),), "hnsw", stop=StopRule(gap=0.0, k=K))
     scores, _ = ranker.rank(examined[0].queries.vectors, tight, None, StageClock())
     expected = np.mean(scores >= examined[0].exact[:, K - 1 : K] - 1e-6)
     assert expected < 0.8
@@ -57,7 +56,7 @@ def test_a_row_that_is_left_out_takes_no_place_among_the_first_k(ranker):
     queries = QuerySet.of("row", ranker.vectors.prefixes(rows, D), left_out)
     one = Examined.of(queries, ranker.vectors, K, 1)
     scores, found = Meter(ranker, 1)._by_what_may_be_found(
-        Plan(K, DS, 160, 160, (FunnelStage(D, K),), "hnsw", stop=StopRule(2, k=K)), one
+        Plan(K, DS, 160, 160, (FunnelStage(D, K),), "hnsw", stop=StopRule(gap=2, k=K)), one
     )
     assert (found != rows[:, None]).all()
     assert np.mean(scores >= one.exact[:, K - 1 : K] - 1e-6) > 0.9
@@ -85,4 +84,4 @@ def test_a_chosen_plan_has_its_gap():
         milliseconds=0.1,
         gap=0.05,
     )
-    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).stop == StopRule(0.05, k=K)
+    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).stop == StopRule(gap=0.05, k=K)

@@ -16,7 +16,7 @@ from indexer import (
     parse_filter,
 )
 from indexer.building.compact import compact_index
-from indexer.evaluate import HYBRID, Judged
+from indexer.evaluate import HYBRID_VARIANTS, Judged
 from indexer.plan import FunnelStage
 from indexer.search.fusion import best_rows, fuse_ranks, fuse_scores
 from models import InvalidOptionError
@@ -24,7 +24,7 @@ from tests.conftest import DIMENSION, make_encoder, make_index, make_texts
 
 ENCODER = make_encoder()
 TEXTS = make_texts(400)
-RRF, WEIGHTED = HybridOptions(candidates=20), HybridOptions("weighted", 0.3, 20)
+RRF, WEIGHTED = HybridOptions(candidates=20), HybridOptions(fusion="weighted", weight=0.3, candidates=20)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_nothing_to_fuse():
         ({"fusion": "sum"}, "fusion 'sum': allowed are rrf, weighted"),
         ({"weight": 1.5}, "weight 1.5 .*give 0 to 1"),
         ({"weight": float("nan")}, "weight nan"),
-        ({"candidates": 0}, "0 candidates: give at least 1"),
+        ({"candidates": 0}, "0 candidates for hybrid search: give at least 1"),
     ],
 )
 def test_options_outside_their_bounds_are_named(options, message):
@@ -146,9 +146,9 @@ def test_the_ends_of_the_weight_are_the_two_searches(index):
     words = words_of(index, query)
     (dense,) = index.search([query], SearchOptions(dims=DIMENSION)).hits
     for fusion in ("rrf", "weighted"):
-        by_words = SearchOptions(k=5, dims=DIMENSION, hybrid=HybridOptions(fusion, 0))
+        by_words = SearchOptions(k=5, dims=DIMENSION, hybrid=HybridOptions(fusion=fusion, weight=0))
         assert [hit.id for hit in index.search([query], by_words).hits[0]] == [str(row) for row in best_rows(words, 5)]
-        by_vectors = SearchOptions(dims=DIMENSION, hybrid=HybridOptions(fusion, 1))
+        by_vectors = SearchOptions(dims=DIMENSION, hybrid=HybridOptions(fusion=fusion, weight=1))
         assert [hit.id for hit in index.search([query], by_vectors).hits[0]] == [hit.id for hit in dense]
 
 
@@ -270,7 +270,7 @@ def test_updates_filters_compaction_and_reload(tmp_path):
 
 def test_an_evaluation_sets_vectors_words_and_both_side_by_side(index):
     judged = Judged({"q": TEXTS[1]}, {"q": {"1": 1}})
-    scores = evaluate_index(index, judged, [DIMENSION], hybrid=HYBRID)
+    scores = evaluate_index(index, judged, [DIMENSION], hybrid=HYBRID_VARIANTS)
     assert [score.search for score in scores] == ["single", "shortlist", "lexical", "rrf", "weighted"]
     assert all(score.metrics["ndcg@10"] == 1 for score in scores[2:])
     assert all(score.seconds_per_query > 0 for score in scores)

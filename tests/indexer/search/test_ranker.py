@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.kernels.rowset import RowSet
-from indexer.plan import SCAN, FunnelStage, Plan
+from indexer.plan import SCAN, FunnelStage, Plan, StopRule
 from indexer.search.distinct import DistinctPrefixes, DistinctRows
 from indexer.search.ranker import Ranker
 from indexer.search.results import StageClock
-from indexer.search.stopping import PrefixNorms, StopRule
+from indexer.search.stopping import PrefixNorms
 from indexer.shortlist import shortlist_options, shortlist_type
 from indexer.shortlist.base import Candidates
 from indexer.storage.vectors import StoredVectors

@@ -13,10 +13,9 @@ from indexer.calibration.measure import NEVER, Again, Meter
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.second_looks import second_looks
 from indexer.kernels.rowset import RowSet
-from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, make_plan
+from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, SecondLook, StopRule, make_plan
 from indexer.search.results import StageClock
-from indexer.search.second_look import SecondLook, look_again
-from indexer.search.stopping import StopRule
+from indexer.search.second_look import look_again
 from indexer.shortlist.base import Candidates
 from indexer.storage.manifest import CalibratedPlan
 from models.errors import InvalidOptionError
@@ -56,7 +55,7 @@ def test_it_equals_deciding_query_by_query(bests, below):
     found = Candidates(first[:, None].copy(), np.arange(len(first))[:, None])
     harder = Candidates(second[:, None], np.arange(len(first))[:, None] + 100)
     merged, again = look_again(
-        found, first, SecondLook(below, 5), lambda hard: Candidates(harder.scores[hard], harder.rows[hard])
+        found, first, SecondLook(below=below, effort=5), lambda hard: Candidates(harder.scores[hard], harder.rows[hard])
     )
     assert again.tolist() == [i for i, best in enumerate(first) if best < below]
     for i, best in enumerate(first):
@@ -69,11 +68,12 @@ def test_it_equals_deciding_query_by_query(bests, below):
 def test_hard_queries_get_the_answer_of_more_effort_and_the_others_that_of_less(ranker, queries, threads):
     below = middle(ranker, queries, plan())
     hard = ranker.candidates(queries, plan(), None).scores[:, 0] < below
-    _, rows, stages = rank(ranker, queries, plan(look=SecondLook(below, 200)), threads=threads)
+    _, rows, stages = rank(ranker, queries, plan(look=SecondLook(below=below, effort=200)), threads=threads)
     np.testing.assert_array_equal(rows[hard], rank(ranker, queries, plan(200))[1][hard])
     np.testing.assert_array_equal(rows[~hard], rank(ranker, queries, plan())[1][~hard])
     assert stages[0].again == hard.mean() == 0.5
-    one_by_one = [rank(ranker, query[None], plan(look=SecondLook(below, 200)))[1][0] for query in queries[:20]]
+    looked = plan(look=SecondLook(below=below, effort=200))
+    one_by_one = [rank(ranker, query[None], looked)[1][0] for query in queries[:20]]
     np.testing.assert_array_equal(one_by_one, rows[:20])
 
 
@@ -83,7 +83,7 @@ def test_without_one_no_share_is_told(ranker, queries):
 
 def test_under_a_filter_only_what_may_be_found_decides(ranker, queries):
     allowed = RowSet(np.flatnonzero(np.arange(4000) % 4), 4000)
-    scores, rows, stages = rank(ranker, queries, plan(look=SecondLook(math.inf, 60)), allowed)
+    scores, rows, stages = rank(ranker, queries, plan(look=SecondLook(below=math.inf, effort=60)), allowed)
     assert (rows % 4 > 0).all()
     assert (stages[0].structure, stages[0].again) == ("hnsw", 1)
     np.testing.assert_array_equal(scores, rank(ranker, queries, plan(60), allowed)[0])
@@ -91,28 +91,28 @@ def test_under_a_filter_only_what_may_be_found_decides(ranker, queries):
 
 def test_a_scan_serves_under_a_filter_where_the_second_look_would_take_longer(ranker, queries):
     allowed = RowSet(np.arange(0, 4000, 2), 4000)
-    looks = None, SecondLook(0, 200)
+    looks = None, SecondLook(below=0, effort=200)
     structures = [rank(ranker, queries, plan(look=look), allowed)[2][0].structure for look in looks]
     assert structures == ["hnsw", SCAN]
 
 
 def test_a_scan_takes_no_second_look():
-    look = SecondLook(0.5, 200)
-    scan = make_plan(SearchOptions(K, dims=8, second_look=look), 4000, D, DS, "hnsw")
+    look = SecondLook(below=0.5, effort=200)
+    scan = make_plan(SearchOptions(k=K, dims=8, second_look=look), 4000, D, DS, "hnsw")
     assert (scan.structure, scan.second_look) == (SCAN, None)
-    assert make_plan(SearchOptions(K, dims=DS, second_look=look), 4000, D, DS, "hnsw").second_look == look
+    assert make_plan(SearchOptions(k=K, dims=DS, second_look=look), 4000, D, DS, "hnsw").second_look == look
 
 
 @pytest.mark.parametrize("first", [200, 300])
 def test_it_has_to_look_harder(first):
     with pytest.raises(InvalidOptionError, match=f"effort 200: give more than the first's, {first}"):
-        make_plan(SearchOptions(K, effort=first, second_look=SecondLook(0.5, 200)), 4000, D, DS, "hnsw")
+        make_plan(SearchOptions(k=K, effort=first, second_look=SecondLook(below=0.5, effort=200)), 4000, D, DS, "hnsw")
 
 
 @pytest.mark.parametrize(("below", "effort"), [(math.nan, 9), (0.5, 0), (0.5, -1)])
 def test_no_rule_is_made_of_nonsense(below, effort):
     with pytest.raises(InvalidOptionError, match="second look"):
-        SecondLook(below, effort)
+        SecondLook(below=below, effort=effort)
 
 
 def test_calibration_tries_several_shares_of_the_queries(ranker, queries):
@@ -134,8 +134,8 @@ def test_calibration_tries_several_shares_of_the_queries(ranker, queries):
 
 def test_the_recall_measured_is_that_of_the_search(ranker, queries):
     examined = Examined.of(QuerySet.of("given", queries), ranker.vectors, K, 1)
-    for stop in (None, StopRule(0.05, k=K)):
-        one = plan(look=SecondLook(middle(ranker, queries, plan()), 60), stop=stop)
+    for stop in (None, StopRule(gap=0.05, k=K)):
+        one = plan(look=SecondLook(below=middle(ranker, queries, plan()), effort=60), stop=stop)
         scores, rows, _ = rank(ranker, queries, one)
         expected = examined.recalls(scores, rows, K).mean()
         assert Meter(ranker, 1).sample(one, [examined]).mean == pytest.approx(expected, abs=1e-9)
@@ -162,7 +162,7 @@ def test_its_time_is_that_of_both_ways_by_how_often_each_is_taken(ranker, querie
             assert any((query[0] == one).all() for one in hard)
             return 5.0
 
-    looked = plan(look=SecondLook(0.5, 200))
+    looked = plan(look=SecondLook(below=0.5, effort=200))
     again = [NEVER, Again(0.25, hard), NEVER]
     times = Timed(ranker, 1).milliseconds([plan(), looked, looked], again, queries[:4, None], 1, 4, math.inf)
     assert times == [1000, 2000, 1000]
@@ -179,8 +179,8 @@ def test_a_chosen_plan_looks_again():
         recall=0.97,
         recall_low=0.96,
         milliseconds=0.1,
-        second_look=SecondLook(0.4, 48),
+        second_look=SecondLook(below=0.4, effort=48),
     )
     assert CalibratedPlan.model_validate_json(measured.model_dump_json()) == measured
-    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).second_look == SecondLook(0.4, 48)
-    assert choose_plan([measured], SearchOptions(k=2 * K), 4000).second_look == SecondLook(0.4, 96)
+    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).second_look == SecondLook(below=0.4, effort=48)
+    assert choose_plan([measured], SearchOptions(k=2 * K), 4000).second_look == SecondLook(below=0.4, effort=96)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.search.stopping import PrefixNorms, StopRule, fit_gap, needed_gaps, rank_stopping
+from indexer.plan import StopRule
+from indexer.search.stopping import PrefixNorms, fit_gap, needed_gaps, rank_stopping
 from indexer.storage.vectors import StoredVectors, encode
 from models import truncate
 from models.errors import InvalidOptionError
@@ -82,7 +83,7 @@ def test_a_certified_answer_is_that_of_reading_all(case, keep):
 
 @given(cases, st.integers(1, 30), st.floats(0, 2, width=32))
 def test_a_gap_reads_the_candidates_within_it(case, keep, gap):
-    found = case.stopping(keep, StopRule(gap))
+    found = case.stopping(keep, StopRule(gap=gap))
     for i, listed in enumerate(case.listed(keep, gap)):
         expected = case.vectors.rank(case.queries[i : i + 1], listed[None], case.dimension, keep)
         np.testing.assert_array_equal(found.rows[i], expected[1][0])
@@ -93,13 +94,13 @@ def test_a_gap_reads_the_candidates_within_it(case, keep, gap):
 
 @given(cases, st.integers(1, 30), st.floats(0, 1, width=32))
 def test_what_is_certified_under_a_gap_is_the_answer_of_reading_all(case, keep, gap):
-    found, all_rows = case.stopping(keep, StopRule(gap), case.norms), case.all(keep)[1]
+    found, all_rows = case.stopping(keep, StopRule(gap=gap), case.norms), case.all(keep)[1]
     np.testing.assert_array_equal(found.rows[found.certified], all_rows[found.certified])
 
 
 @given(cases, st.integers(1, 30))
 def test_no_candidate_left_unread_scores_above_its_bound(case, keep):
-    found = case.stopping(keep, StopRule(0.0), case.norms)
+    found = case.stopping(keep, StopRule(gap=0.0), case.norms)
     for i, listed in enumerate(case.listed(keep, 0.0)):
         unread = np.setdiff1d(case.rows[i][case.rows[i] >= 0], listed)
         if len(unread):
@@ -129,9 +130,9 @@ def test_rows_that_lie_in_their_prefix_are_mostly_left_unread():
 def test_the_needed_gap_is_the_smallest_that_keeps_the_answer(case, keep):
     answer = case.all(keep)
     for i, gap in enumerate(needed_gaps(case.coarse, case.rows, answer[1])):
-        np.testing.assert_array_equal(case.stopping(keep, StopRule(float(gap))).rows[i], answer[1][i])
+        np.testing.assert_array_equal(case.stopping(keep, StopRule(gap=float(gap))).rows[i], answer[1][i])
         if gap > 0:
-            less = StopRule(float(np.nextafter(gap, np.float32(0))))
+            less = StopRule(gap=float(np.nextafter(gap, np.float32(0))))
             assert (case.stopping(keep, less).rows[i] != answer[1][i]).any()
 
 
@@ -141,7 +142,7 @@ def test_the_needed_gap_is_the_smallest_that_keeps_the_answer(case, keep):
 )
 def test_the_fitted_gap_is_the_conformal_quantile(count, probability, place):
     gaps = np.random.default_rng(0).permutation(np.arange(1, count + 1, dtype=np.float32))
-    assert fit_gap(gaps, probability) == StopRule(place, probability)
+    assert fit_gap(gaps, probability) == StopRule(gap=place, probability=probability)
 
 
 def test_the_answer_is_that_of_reading_all_as_often_as_stated():
@@ -164,7 +165,7 @@ def test_the_answer_is_that_of_reading_all_as_often_as_stated():
 @pytest.mark.parametrize("threads", [2, 16])
 def test_threads_change_nothing(threads):
     case = Case(1, "float16")
-    for rule in (CERTIFIED, StopRule(0.1)):
+    for rule in (CERTIFIED, StopRule(gap=0.1)):
         for one, many in zip(
             case.stopping(4, rule, case.norms), case.stopping(4, rule, case.norms, threads), strict=True
         ):
@@ -185,13 +186,13 @@ def test_no_queries_and_no_candidates():
 @pytest.mark.parametrize("gap", [-0.1, math.inf, math.nan])
 def test_a_gap_is_a_difference_of_scores(gap):
     with pytest.raises(InvalidOptionError, match=r"gap .*: give a difference of scores, 0 or more"):
-        StopRule(gap)
+        StopRule(gap=gap)
 
 
 @pytest.mark.parametrize("probability", [0, 1.01, math.nan])
 def test_a_probability_is_one(probability):
     with pytest.raises(InvalidOptionError, match="give more than 0 and at most 1"):
-        StopRule(0.1, probability)
+        StopRule(gap=0.1, probability=probability)
     with pytest.raises(InvalidOptionError, match="give more than 0 and less than 1"):
         fit_gap(np.zeros(100, np.float32), probability)
 
@@ -210,5 +211,5 @@ def test_bounds_need_norms_of_the_full_rows():
         case.stopping(3, CERTIFIED)
     arguments = (case.vectors, truncate(case.queries, 16), case.rows, case.coarse, 16, 3)
     with pytest.raises(InvalidOptionError, match=r"scores of 16 dimensions cannot be bounded: .* of all 24"):
-        rank_stopping(*arguments, StopRule(0.1), case.norms)
-    assert rank_stopping(*arguments, StopRule(0.1)).rows.shape == (5, 3)
+        rank_stopping(*arguments, StopRule(gap=0.1), case.norms)
+    assert rank_stopping(*arguments, StopRule(gap=0.1)).rows.shape == (5, 3)

@@ -3,8 +3,7 @@ import re
 
 import pytest
 
-from indexer.plan import FunnelStage, Promise
-from indexer.search.stopping import StopRule
+from indexer.plan import FunnelStage, Promise, StopRule
 from models import InvalidOptionError
 from service.commands.search import parse_stages, parse_stop, promise_line
 
@@ -75,7 +74,7 @@ def test_a_funnel_is_read():
 
 
 def test_a_stop_rule_is_read():
-    assert (parse_stop("certified"), parse_stop("0.05")) == (StopRule(), StopRule(0.05))
+    assert (parse_stop("certified"), parse_stop("0.05")) == (StopRule(), StopRule(gap=0.05))
     with pytest.raises(InvalidOptionError, match="write certified, or a gap such"):
         parse_stop("soon")
 
