@@ -1,19 +1,22 @@
-"""What compiled loops need of the processor and Python has no word for."""
+"""Processor instructions that compiled loops need and Python has no word for.
+
+With ``NUMBA_DISABLE_JIT=1``, numba's switch for debugging, the loops run as plain Python, and so do these.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def stored_value(context: Any, stored: Any) -> Any:
-    """Turn a stored number into a float32, by the processor's own instruction where it has one."""
+def _emit_stored_value(context: Any, stored: Any) -> Any:
+    """Convert a stored number to float32, by the processor's own instruction if it has one."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if stored == types.uint16:
@@ -23,9 +26,8 @@ def stored_value(context: Any, stored: Any) -> Any:
     return types.float32(stored), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch(context: Any, stored: Any, row: Any, byte: Any) -> Any:
-    """Ask the memory for the cache line of a row that holds the byte; nothing else happens."""
+def _emit_prefetch(context: Any, stored: Any, row: Any, byte: Any) -> Any:
+    """Prefetch the cache line of a row that holds a byte; nothing else happens."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -40,3 +42,15 @@ def prefetch(context: Any, stored: Any, row: Any, byte: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(stored, types.int64, types.int64), generate
+
+
+def _stored_value(stored: Any) -> Any:
+    return np.float32(stored.view(np.float16) if stored.dtype == np.uint16 else stored)
+
+
+def _prefetch(stored: Any, row: Any, byte: Any) -> None:
+    """Do nothing: an interpreter has nothing to prefetch for."""
+
+
+stored_value = _stored_value if config.DISABLE_JIT else intrinsic(_emit_stored_value)
+prefetch = _prefetch if config.DISABLE_JIT else intrinsic(_emit_prefetch)
