@@ -5,14 +5,18 @@ VENV ?= .venv
 # they save gigabytes of GPU libraries on a machine without a GPU.
 TORCH ?= torch==2.13.0
 
+# Options that spread the tests over processes; PARALLEL= runs them in one.
+PARALLEL ?= --numprocesses 2 --dist loadfile
+UNCOMPILED := tests/models/test_nesting.py
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help install demo test lint format openapi integrations bench pins image smoke audit sbom clean
+.PHONY: help install demo test test-slow lint format openapi integrations bench pins image smoke audit sbom clean
 
 help:
 	@echo "make demo    train, index, serve and search on the documentation of this Python"
-	@echo "make test    lint, types, tests with coverage"
+	@echo "make test    lint, types, tests with coverage; make test-slow the slow tests"
 	@echo "make lint    formatting, lint and types alone"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make openapi       write docs/openapi.json anew"
@@ -33,8 +37,13 @@ $(VENV)/installed: pyproject.toml
 demo: install
 	$(BIN)/mrl demo --out demo-output
 
+# Compiled loops run once uncompiled, because coverage does not see compiled lines.
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(UNCOMPILED) --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) --cov --cov-append --cov-report=term
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -20,6 +20,8 @@ from models.encoders.static import StaticEncoder
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("project")
 
+pytest_plugins = ["tests.skipped"]
+
 DIMENSION = 32
 WORDS = [f"w{i}" for i in range(300)]
 

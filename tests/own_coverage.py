@@ -1,8 +1,9 @@
 """How much of each module its own test file covers, alone: ``python -m tests.own_coverage [module path ...]``.
 
 ``models/encoders/static.py`` is tested by ``tests/models/encoders/test_static.py``. The exit status is 1 if a module
-has no such file, or if its file covers less than 90 % of its lines and branches. The tests of
-compiled loops run a second time uncompiled, so that their lines count. A module whose tests need an optional library that is not installed is listed as skipped.
+has no such file, or if its file covers less than 90 % of its lines and branches. The tests of compiled loops run a
+second time uncompiled, so that their lines count. A module whose tests need an optional library that is not installed
+is listed as skipped.
 """
 
 import json
