@@ -1,4 +1,4 @@
-"""A typed client of the service, synchronous and asynchronous; importing it draws in neither models nor indexes."""
+"""Typed client of the service, synchronous and asynchronous. It needs httpx, and NumPy for ``embeddings`` only."""
 
 from service.client.answers import (
     BatchAnswer,
@@ -19,6 +19,7 @@ from service.client.answers import (
     Rerank,
     RolledBack,
     SearchAnswer,
+    SecondLook,
     Stage,
     Upserted,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "RolledBack",
     "SearchAnswer",
     "SearchParameters",
+    "SecondLook",
     "ServerError",
     "ServiceDeadlineError",
     "Stage",

@@ -1,4 +1,4 @@
-"""Answers of the service. Fields that a newer service adds are left out; its ``/docs`` describe each field."""
+"""Answers of the service. Fields that only a newer service sends are ignored; its ``/docs`` describe each field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A document found: its id, its score and its fields."""
+    """A document of the result list: its id, its score and its fields."""
 
     id: str
     score: float
@@ -22,7 +22,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Rerank:
-    """One rerank: the size ranked by, and how many are kept."""
+    """One rerank stage: the prefix size it ranks by, and the number of candidates it keeps."""
 
     dims: int
     keep: int
@@ -30,7 +30,7 @@ class Rerank:
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """Queries whose best candidate scores under ``below`` are searched for again, with this effort."""
+    """Queries whose best candidate scores below ``below`` are searched a second time, with this effort."""
 
     below: float
     effort: int
@@ -38,7 +38,7 @@ class SecondLook:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What calibration measured of a plan; ``met`` where it is what was asked for; milliseconds of a query."""
+    """What calibration measured of a plan, per query; ``met`` says whether the plan satisfies the request."""
 
     recall: float
     recall_low: float
@@ -48,7 +48,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search was done, with every default filled in."""
+    """The plan that a search followed, with every default filled in."""
 
     structure: str
     dims: int
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a search; milliseconds are those of all queries of the call together."""
+    """One stage of a search; ``milliseconds`` is the time of all queries of the call together."""
 
     name: str
     milliseconds: float
@@ -79,7 +79,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAnswer:
-    """What a query found, best first."""
+    """The results of a query, best first."""
 
     results: tuple[Hit, ...]
     plan: Plan
@@ -89,7 +89,7 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer:
-    """What several queries found: in ``results`` a tuple for each, in their order."""
+    """The results of several queries: ``results`` holds a tuple for each, in their order."""
 
     results: tuple[tuple[Hit, ...], ...]
     plan: Plan
@@ -99,10 +99,10 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """Embeddings.
+    """Embeddings of texts.
 
     Attributes:
-        model: what made them.
+        model: name of the model that computed them.
         vectors: float32, shape (texts, dimensions), in the order of the texts; read-only.
     """
 
@@ -112,7 +112,7 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The label of a text, how sure the classifier is of it, and the size that was enough to say so."""
+    """The label of a text or an image, the confidence in it, and the prefix size that was sufficient."""
 
     label: str
     confidence: float
@@ -121,7 +121,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """The cascade that answered: its expected accuracy, the mean size that answers, and that of all sizes looked at."""
+    """The cascade used: its expected accuracy, the mean size that answers, and the mean sum of all sizes tried."""
 
     accuracy: float
     dims: float
@@ -131,7 +131,7 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A label for each text, in their order, and the mean size used; no cascade where one size answered for all."""
+    """A label for each input, in their order, and the mean size used; ``cascade`` is None if ``dims`` was given."""
 
     results: tuple[Label, ...]
     model: str
@@ -141,7 +141,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the index holds it."""
+    """A stored document."""
 
     id: str
     payload: dict[str, Any]
@@ -149,11 +149,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class LineReport:
-    """What became of a row.
+    """The outcome of a row.
 
     Attributes:
-        line: the row's number in the whole call, from 1.
-        id: None where the row had none that could be read.
+        line: number of the row in the whole call, from 1.
+        id: None if the row has no readable id.
         result: ``added``, ``replaced`` or ``rejected``.
         reason: why it was rejected.
     """
@@ -166,7 +166,7 @@ class LineReport:
 
 @dataclass(frozen=True, slots=True)
 class BulkAnswer:
-    """What became of many rows."""
+    """The outcome of a bulk upsert."""
 
     added: int = 0
     replaced: int = 0
@@ -176,7 +176,7 @@ class BulkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The newest compaction: ``none``, ``running``, ``done`` (then what it published) or ``failed`` (then why)."""
+    """The latest compaction: ``none``, ``running``, ``done`` (with its generation) or ``failed`` (with a message)."""
 
     state: str
     started: datetime | None = None
@@ -187,7 +187,7 @@ class Compaction:
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """What is served; ``updates`` are rows added, replaced or deleted since the generation was made."""
+    """The served index; ``updates`` counts rows added, replaced or deleted since the generation was built."""
 
     generation: str
     created: datetime
@@ -210,7 +210,7 @@ class IndexFacts:
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """What became of a document: ``added`` or ``replaced``."""
+    """The outcome of an upsert: ``added`` or ``replaced``."""
 
     id: str
     result: str
@@ -218,7 +218,7 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """How many documents were deleted, and how many different ids no document had."""
+    """Number of documents deleted, and number of distinct ids that no document had."""
 
     deleted: int
     missing: int
@@ -226,7 +226,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """The generation served now, and whether it is another than before or was calibrated anew."""
+    """The generation served now; ``changed`` says whether it or its calibration differs from before."""
 
     generation: str
     changed: bool
@@ -234,7 +234,7 @@ class Reloaded:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """The generation that was published, and the one that is now."""
+    """The generation published before, and the one published now."""
 
     before: str
     generation: str

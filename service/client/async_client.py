@@ -1,29 +1,43 @@
-"""The client for code that awaits: each method is that of :class:`service.client.Client`, to be awaited."""
+"""Asynchronous client."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+import functools
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import httpx
 
 from service.client import answers, calls
 from service.client.bulk import Bulk
-from service.client.calls import Call, SearchParameters, Vector
-from service.client.errors import ClientError, NoConnectionError, OverloadedError
-from service.client.exchange import Exchange, Retries, Target
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from service.client.calls import Call
+from service.client.exchange import NOT_READY, Exchange, Retries, Target
+from service.client.signatures import with_signature
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+
+def _method(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[AsyncClient, _P], Coroutine[Any, Any, _T]]:
+    """Make a method that sends the call which ``make`` returns; its arguments and docstring are those of ``make``."""
+
+    @functools.wraps(make)
+    async def send(self: AsyncClient, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
+        return await self._send(make(*arguments, **options))
+
+    return with_signature(send, make)
 
 
 class AsyncClient:
-    """Calls a service, under asyncio or trio. Arguments and errors are those of :class:`service.client.Client`.
+    """Asynchronous client of a service, under asyncio or trio. Tasks of one event loop may share it.
 
-    Tasks of one event loop may share one.
+    Usage::
+
+        async with AsyncClient("http://localhost:8000", api_key=KEY) as client:
+            answers = await asyncio.gather(*(client.search(text, k=1) for text in ("moon", "bread", "sun")))
+
+    Arguments, methods and errors are those of :class:`service.client.Client`.
     """
 
     def __init__(
@@ -35,14 +49,14 @@ class AsyncClient:
         retries: Retries | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        """Connect to nothing yet."""
+        """Create a client; the first call opens a connection. For the arguments see :class:`service.client.Client`."""
         self._target = Target(url, api_key, timeout, retries or Retries())
         self._http = http or httpx.AsyncClient()
-        self._own = http is None
+        self._owns_http = http is None
 
     @property
     def url(self) -> str:
-        """Where the service is."""
+        """Address of the service."""
         return self._target.url
 
     async def __aenter__(self) -> Self:
@@ -53,61 +67,21 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._own:
+        if self._owns_http:
             await self._http.aclose()
 
-    async def search(
-        self,
-        query: str | None = None,
-        *,
-        vector: Vector | None = None,
-        image: bytes | None = None,
-        timeout: float | None = None,
-        **parameters: Unpack[SearchParameters],
-    ) -> answers.SearchAnswer:
-        """Search by exactly one of a text, a vector and the bytes of an image file."""
-        return await self._do(calls.search(query, vector, image, parameters), timeout)
-
-    async def search_many(
-        self,
-        queries: Sequence[str] | None = None,
-        *,
-        vectors: Sequence[Vector] | npt.NDArray[Any] | None = None,
-        images: Sequence[bytes] | None = None,
-        timeout: float | None = None,
-        **parameters: Unpack[SearchParameters],
-    ) -> answers.BatchAnswer:
-        """Search by several texts, vectors or images at once."""
-        return await self._do(calls.search_many(queries, vectors, images, parameters), timeout)
-
-    async def embeddings(
-        self,
-        texts: Sequence[str],
-        *,
-        dimensions: int | None = None,
-        input_type: Literal["query", "document"] | None = None,
-        timeout: float | None = None,
-    ) -> answers.Embeddings:
-        """Embed texts, as documents or as queries; ``dimensions`` cuts to a prefix and normalises it."""
-        return await self._do(calls.embeddings(texts, dimensions, input_type), timeout)
-
-    async def classify(
-        self,
-        texts: Sequence[str] | None = None,
-        *,
-        images: Sequence[bytes] | None = None,
-        dims: int | None = None,
-        accuracy: float | None = None,
-        timeout: float | None = None,
-    ) -> answers.Classification:
-        """Label texts, or the bytes of image files: each by the shortest sure prefix, or all at one size."""
-        return await self._do(calls.classify(texts, images, dims, accuracy), timeout)
-
-    async def upsert(
-        self, identifier: str, row: Mapping[str, Any], *, timeout: float | None = None
-    ) -> answers.Upserted:
-        """Add a document, or replace the one of this id."""
-        return await self._do(calls.upsert(identifier, row), timeout)
+    search = _method(calls.search)
+    search_many = _method(calls.search_many)
+    embeddings = _method(calls.embeddings)
+    classify = _method(calls.classify)
+    upsert = _method(calls.upsert)
+    get = _method(calls.get)
+    delete = _method(calls.delete)
+    delete_many = _method(calls.delete_many)
+    index = _method(calls.index)
+    reload = _method(calls.reload)
+    rollback = _method(calls.rollback)
+    compact = _method(calls.compact)
 
     async def upsert_many(
         self,
@@ -115,60 +89,29 @@ class AsyncClient:
         *,
         timeout: float | None = None,
     ) -> answers.BulkAnswer:
-        """Add or replace many documents; the rows may come from an asynchronous iterable too."""
+        """Add or replace many documents, as :meth:`service.client.Client.upsert_many`.
+
+        ``rows`` may also be an asynchronous iterable.
+        """
         bulk = Bulk()
-
-        async def send(lines: bytes | None) -> None:
-            if lines is not None:
-                bulk.answered(lines, await self._do(calls.upsert_lines(lines), timeout))
-
-        try:
+        with bulk.noting_progress():
             async for row in _each(rows):
-                await send(bulk.add(row))
-            await send(bulk.rest())
-        except ClientError as error:
-            bulk.interrupted(error)
-            raise
+                if lines := bulk.add(row):
+                    bulk.answered(lines, await self._send(calls.upsert_lines(lines, timeout=timeout)))
+            if lines := bulk.rest():
+                bulk.answered(lines, await self._send(calls.upsert_lines(lines, timeout=timeout)))
         return bulk.report
 
-    async def get(self, identifier: str, *, timeout: float | None = None) -> answers.Document:
-        """Read a document."""
-        return await self._do(calls.get(identifier), timeout)
-
-    async def delete(self, identifier: str, *, timeout: float | None = None) -> None:
-        """Delete a document."""
-        await self._do(calls.delete(identifier), timeout)
-
-    async def delete_many(self, identifiers: Sequence[str], *, timeout: float | None = None) -> answers.Deleted:
-        """Delete several documents; ids that are not there are counted and passed over."""
-        return await self._do(calls.delete_many(identifiers), timeout)
-
-    async def index(self, *, timeout: float | None = None) -> answers.IndexFacts:
-        """Ask what is served."""
-        return await self._do(calls.index(), timeout)
-
-    async def reload(self, *, timeout: float | None = None) -> answers.Reloaded:
-        """Go over to the generation published now."""
-        return await self._do(calls.reload(), timeout)
-
-    async def rollback(self, to: str | None = None, *, timeout: float | None = None) -> answers.RolledBack:
-        """Go back to the generation before, or to one by name."""
-        return await self._do(calls.rollback(to), timeout)
-
-    async def compact(self, *, timeout: float | None = None) -> answers.Compaction:
-        """Have the updates folded into a new generation, in the background; :meth:`index` tells how it goes."""
-        return await self._do(calls.compact(), timeout)
-
     async def ready(self, *, timeout: float = 1.0) -> bool:
-        """Ask whether searches can be answered now."""
+        """Return whether searches can be answered now."""
         try:
-            await self._do(calls.ready(), timeout)
-        except (NoConnectionError, OverloadedError, TimeoutError):
+            await self._send(calls.ready(timeout=timeout))
+        except NOT_READY:
             return False
         return True
 
-    async def _do(self, call: Call[_T], timeout: float | None) -> _T:
-        exchange = Exchange(self._target, call, timeout)
+    async def _send(self, call: Call[_T]) -> _T:
+        exchange = Exchange(self._target, call)
         while True:
             try:
                 response = await self._http.send(exchange.request(self._http))

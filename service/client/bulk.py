@@ -1,24 +1,26 @@
-"""Many documents as JSON lines: cut into requests of a bounded size, and their reports made one."""
+"""Bulk upserts: rows are packed into requests of bounded size, and the reports of the requests become one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from service.client.answers import BulkAnswer, LineReport
 from service.client.calls import json_text
+from service.client.errors import ClientError
 
 MOST_ROWS: Final = 1000
 MOST_BYTES: Final = 4 << 20
-"""A quarter of what the service takes by default; a longer row goes alone."""
+"""Of a request: a quarter of what the service accepts by default. A longer row is sent alone."""
 
 
 class Bulk:
-    """Gathers rows until they make a request, and reports what became of them.
+    """Packs rows into requests and merges the reports.
 
     Attributes:
-        report: of what was answered so far; its lines count from the first row of all.
+        report: outcome of the rows answered so far; line numbers count from the first row of the whole call.
     """
 
     def __init__(self) -> None:
@@ -29,7 +31,7 @@ class Bulk:
         self._lines: list[LineReport] = []
 
     def add(self, row: Mapping[str, Any]) -> bytes | None:
-        """Take a row; return the lines of the next request where it is full."""
+        """Add a row; return the lines of a request if the rows before it fill one, else None."""
         line = json_text(row).encode() + b"\n"
         full = self._waiting and (len(self._waiting) >= MOST_ROWS or self._bytes + len(line) > MOST_BYTES)
         lines = self.rest() if full else None
@@ -38,24 +40,29 @@ class Bulk:
         return lines
 
     def rest(self) -> bytes | None:
-        """Return the lines that wait; None where there are none."""
+        """Return the lines that are not sent yet; None if there are none."""
         lines, self._waiting, self._bytes = b"".join(self._waiting), [], 0
         return lines or None
 
     def answered(self, sent: bytes, answer: BulkAnswer) -> None:
-        """Take the report of a request."""
+        """Merge the report of a request."""
         self._added += answer.added
         self._replaced += answer.replaced
         self._rejected += answer.rejected
         self._lines += [replace(line, line=self._lines_before + line.line) for line in answer.lines]
         self._lines_before += sent.count(b"\n")
 
-    def interrupted(self, error: Exception) -> None:
-        """Note on an error how far it went."""
-        error.add_note(
-            f"the first {self._lines_before} rows were answered ({self._added} added, {self._replaced} replaced, "
-            f"{self._rejected} rejected); sending all of them again is safe"
-        )
+    @contextmanager
+    def noting_progress(self) -> Iterator[None]:
+        """Add a note to a :class:`ClientError` of the block that says how many rows were answered."""
+        try:
+            yield
+        except ClientError as error:
+            error.add_note(
+                f"the first {self._lines_before} rows were answered ({self._added} added, {self._replaced} replaced, "
+                f"{self._rejected} rejected); it is safe to send all of them again"
+            )
+            raise
 
     @property
     def report(self) -> BulkAnswer:

@@ -1,19 +1,19 @@
-"""What can go wrong in a call.
+"""Errors of the client.
 
 ClientError
 ├── ApiError                    the service answered with an error
-│   ├── InvalidRequestError         400, 413, 415, 422 …: the request cannot be answered as it is
+│   ├── InvalidRequestError         400, 413, 415, 422 …: the request is invalid
 │   ├── AuthenticationError         401: no API key, or one that is unknown or has expired
-│   ├── PermissionDeniedError       403: the key's scopes do not reach
-│   ├── NotFoundError               404: no such document, or no such route
-│   ├── ConflictError               409: something else is going on
-│   ├── OverloadedError             429, 503: full, or not ready yet
+│   ├── PermissionDeniedError       403: the API key lacks a scope
+│   ├── NotFoundError               404: no such document or route
+│   ├── ConflictError               409: not possible in the present state of the service
+│   ├── OverloadedError             429, 503: overloaded, or not ready yet
 │   ├── ServerError                 any other 5xx
 │   └── ServiceDeadlineError        408: the service stopped at the deadline; also a DeadlineError
-├── DeadlineError               no answer in time; also a TimeoutError
+├── DeadlineError               no answer before the deadline; also a TimeoutError
 ├── NoConnectionError           also a ConnectionError
-│   ├── NotConnectedError            no connection could be made: the service has not seen the call
-│   └── ConnectionLostError         the connection broke: the service may have done what it was asked
+│   ├── NotConnectedError           no connection could be made: the service has not received the call
+│   └── ConnectionLostError         the connection broke: the service may have executed the call
 └── UnexpectedAnswerError       the answer is not one of this service
 """
 
@@ -23,19 +23,19 @@ from typing import Final
 
 
 class ClientError(Exception):
-    """Base of every error that a client raises on purpose."""
+    """Base class of all errors that a client raises."""
 
 
 class ApiError(ClientError):
     """The service answered with an error.
 
     Attributes:
-        status: the HTTP status.
-        code: what went wrong, for programs.
-        message: the same, for people.
-        param: the field of the request at fault, where there is one.
-        request_id: what the service's log knows the call by.
-        retry_after: seconds after which the service wants to be asked again, where it says.
+        status: HTTP status.
+        code: kind of error, for programs.
+        message: explanation, for people.
+        param: field of the request that is at fault, if any.
+        request_id: id of the call in the service's log.
+        retry_after: seconds after which the service accepts another attempt, if it says so.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ApiError(ClientError):
 
 
 class InvalidRequestError(ApiError):
-    """The request cannot be answered as it is; ``param`` names the field where there is one."""
+    """The request is invalid; ``param`` names the field at fault, if any."""
 
 
 class AuthenticationError(ApiError):
@@ -61,50 +61,50 @@ class AuthenticationError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """The API key does not have the scope that the call needs."""
+    """The API key lacks the scope that the call needs."""
 
 
 class NotFoundError(ApiError):
-    """There is no such document, or no such route."""
+    """The document or the route does not exist."""
 
 
 class ConflictError(ApiError):
-    """The service cannot do this beside what it does now."""
+    """The service cannot do this in its present state."""
 
 
 class OverloadedError(ApiError):
-    """The service is full or not ready yet, and still was at the last attempt."""
+    """The service was overloaded or not ready yet, at the last attempt too."""
 
 
 class ServerError(ApiError):
-    """The service, or something between it and here, failed."""
+    """The service, or a proxy in front of it, failed."""
 
 
 class DeadlineError(ClientError, TimeoutError):
-    """There was no answer in time."""
+    """There was no answer before the deadline."""
 
 
 class ServiceDeadlineError(ApiError, DeadlineError):
-    """The service gave up the call at its deadline."""
+    """The service stopped the call at its deadline."""
 
 
 class NoConnectionError(ClientError, ConnectionError):
-    """The service could not be talked to."""
+    """The service could not be reached."""
 
 
 class NotConnectedError(NoConnectionError):
-    """No connection could be made, so the service has not seen the call."""
+    """No connection could be made: the service has not received the call."""
 
 
 class ConnectionLostError(NoConnectionError):
-    """The connection broke during the call: the service may have done what it was asked."""
+    """The connection broke during the call: the service may have executed it."""
 
 
 class UnexpectedAnswerError(ClientError):
-    """The answer is not one of this service: another program listens there, or one of another version."""
+    """The answer is not one of this service: another program, or another version, listens at the URL."""
 
 
-_KINDS: Final[dict[int, type[ApiError]]] = {
+_BY_STATUS: Final[dict[int, type[ApiError]]] = {
     401: AuthenticationError,
     403: PermissionDeniedError,
     404: NotFoundError,
@@ -115,6 +115,6 @@ _KINDS: Final[dict[int, type[ApiError]]] = {
 }
 
 
-def kind_of(status: int) -> type[ApiError]:
-    """Return the class of an error answer."""
-    return _KINDS.get(status, ServerError if status >= 500 else InvalidRequestError)
+def error_class(status: int) -> type[ApiError]:
+    """Return the class of the error that an HTTP status stands for."""
+    return _BY_STATUS.get(status, ServerError if status >= 500 else InvalidRequestError)
