@@ -129,7 +129,7 @@ class Corpus:
         for number, (path, root) in enumerate(self.files[start.file :], start=start.file):
             skip = start.row if number == start.file else 0
             if is_row_file(path):
-                for done, row in enumerate(read_rows(path, skip), start=skip + 1):
+                for done, row in enumerate(read_rows(path, skip=skip), start=skip + 1):
                     yield self._row(path, row.number, Place(number, done), row)
             elif skip == 0:
                 file_row = _image_row if is_image_file(path) else _text_row

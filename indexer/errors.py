@@ -10,13 +10,14 @@ AdaptiveRetrievalError (models.errors)
 │   ├── ModelMismatchError     the encoder is not the one the index was built with
 │   └── PrunedError            journal entries a reader still needs were compacted away
 ├── BuildError             a build cannot start or continue
-├── RejectedRowError       a row of the corpus is not a document
+├── RejectedRowError       (models.errors) a row of the corpus is not a document
 └── OutOfMemoryError       not enough memory to build or open an index
 """
 
 from __future__ import annotations
 
 from models.errors import AdaptiveRetrievalError
+from models.errors import RejectedRowError as RejectedRowError
 
 
 class BundleError(AdaptiveRetrievalError):
@@ -53,10 +54,6 @@ class PrunedError(BundleError):
 
 class BuildError(AdaptiveRetrievalError):
     """A build cannot start or continue."""
-
-
-class RejectedRowError(AdaptiveRetrievalError):
-    """A row is not a valid document; the message is the reason, without the row's position."""
 
 
 class OutOfMemoryError(AdaptiveRetrievalError, MemoryError):

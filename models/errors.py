@@ -4,6 +4,7 @@ AdaptiveRetrievalError
 ├── InvalidOptionError        an option or argument outside what is allowed
 ├── DataError                 a file of pairs, rows, queries or judgements cannot be used
 │   └── ImageError                an image cannot be read
+├── RejectedRowError          a row of a file cannot be used; the other rows can
 ├── ModelError                a model cannot be found or loaded
 ├── TrainingError             a training run cannot start or go on
 ├── OptionalDependencyError   an optional package is not installed
@@ -44,10 +45,14 @@ class ImageError(DataError):
         reason: why, without the file's name.
     """
 
-    def __init__(self, source: Path | bytes, reason: str) -> None:
-        name = source if isinstance(source, Path) else f"of {len(source)} bytes"
+    def __init__(self, source: str | Path | bytes, reason: str) -> None:
+        name = f"of {len(source)} bytes" if isinstance(source, bytes) else source
         super().__init__(f"image {name}: {reason}")
         self.reason = reason
+
+
+class RejectedRowError(AdaptiveRetrievalError):
+    """A row cannot be used; the message is the reason, without the row's position."""
 
 
 class ModelError(AdaptiveRetrievalError):

@@ -1,1 +1,1 @@
-"""Reading what models are trained on and measured with: rows, pairs, labelled texts, images."""
+"""Readers of training and evaluation data: rows, pairs, labelled texts, images, vectors."""

@@ -1,4 +1,4 @@
-"""Reading images safely: bounded in bytes and pixels, upright, RGB; what cannot be read says why."""
+"""Reads images safely: bounded in bytes and pixels, upright, RGB; errors say why an image cannot be read."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".ti
 MOST_BYTES = 256 << 20
 MOST_PIXELS = 64_000_000
 MOST_STRETCHED = 100
-"""Long side over short side, at most: models scale the short side up to theirs, and the long one with it."""
+"""Largest aspect ratio: models scale the short side up to their input size, and the long side with it."""
 # Pillow's other formats are rare, and some of them run programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
-ImageSource = Path | bytes
-"""An image file, or what is in one."""
+ImageSource = str | Path | bytes
+"""The path of an image file, or the contents of one."""
 
 
-def is_image_file(path: Path) -> bool:
-    """Tell by its name whether a file is an image of a kind that :func:`read_image` knows."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
+def is_image_file(path: str | Path) -> bool:
+    """Return whether :func:`read_image` can read a file, by its name."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def image_size(source: ImageSource) -> tuple[int, int]:
-    """Return width and height in pixels of the upright image, from the beginning of the file alone.
+    """Return width and height in pixels of the upright image, reading only the beginning of the file.
 
     Raises:
-        ImageError: not an image, or one out of bounds. Whether it is whole is not known before it is read.
+        ImageError: not an image, or out of bounds. A truncated image is detected only by :func:`read_image`.
     """
     with _opened(source) as image:
         width, height = image.size
-        # Orientations 5 to 8 lie on their side. PNG's own getexif would read all of the image first.
+        # Orientations 5 to 8 are rotated by 90 degrees. PNG's own getexif would read the whole image first.
         return (height, width) if Image.Image.getexif(image).get(0x0112, 1) >= 5 else (width, height)
 
 
 def read_image(source: ImageSource) -> Image.Image:
-    """Read an image whole: RGB, turned upright by its EXIF orientation, transparency over white, a film's first frame.
+    """Read an image as RGB: upright by its EXIF orientation, transparency over white, first frame of an animation.
 
     Raises:
-        ImageError: the file cannot be read, is no image of a known kind, is cut off, or has more than ``MOST_BYTES``,
+        ImageError: the file cannot be read, is not a known kind of image, is truncated, or exceeds ``MOST_BYTES``,
             ``MOST_PIXELS`` or ``MOST_STRETCHED``.
     """
     with _opened(source) as image:
@@ -56,10 +56,10 @@ def read_image(source: ImageSource) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        # Pillow would cut 16-bit values off at 255.
+        # Pillow would clip 16-bit values at 255.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode}, whose range nothing tells; save it with 8 or 16 bits")
+        raise ValueError(f"pixels of mode {image.mode}, whose range is unknown; save the image with 8 or 16 bits")
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
@@ -68,7 +68,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def _opened(source: ImageSource) -> Iterator[Image.Image]:
-    """Open an image that is within the bounds; whatever goes wrong until it is closed is an ``ImageError``."""
+    """Open an image within the bounds, and translate any error until it is closed into ``ImageError``."""
     try:
         with _stream(source) as stream, Image.open(stream, formats=_FORMATS) as image:
             _check_bounds(*image.size)
@@ -79,7 +79,7 @@ def _opened(source: ImageSource) -> Iterator[Image.Image]:
         raise ImageError(source, f"no image of a known kind: {', '.join(_FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(source, f"more than {MOST_PIXELS:,} pixels") from None
-    except Exception as error:  # Pillow's decoders raise of every kind on broken files
+    except Exception as error:  # Pillow's decoders raise all kinds of exceptions on broken files
         raise ImageError(source, getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
@@ -91,7 +91,7 @@ def _check_bounds(width: int, height: int) -> None:
 
 
 def _stream(source: ImageSource) -> IO[bytes]:
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if size > MOST_BYTES:
         raise ImageError(source, f"{size:,} bytes: allowed are {MOST_BYTES:,}")
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")

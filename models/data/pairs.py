@@ -1,4 +1,4 @@
-"""Training pairs: (query, document) texts read from JSON Lines, CSV or Parquet."""
+"""Training pairs: (query, document) texts read from JSON Lines, CSV, TSV or Parquet."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from models.data.rows import BrokenRow, read_rows
-from models.errors import DataError, InvalidOptionError
+from models.data.items import Rejected, read_items, text_of
+from models.data.splits import FEWEST_ITEMS, check_validation_share
+from models.errors import InvalidOptionError, RejectedRowError
+
+_FEWEST_HELD_OUT = 10
+_MOST_HELD_OUT = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query, the document that answers it, and documents that look as if they did (hard negatives)."""
+    """A query, its relevant document, and hard negatives: documents that look relevant and are not."""
 
     query: str
     document: str
@@ -25,40 +29,36 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairFile:
-    """Pairs as read, and the rows that were passed over: (file, line, reason)."""
+    """Pairs read from files, and the rejected rows: (file, line, reason)."""
 
     pairs: list[Pair]
-    rejected: list[tuple[str, int, str]]
+    rejected: Rejected
 
 
-def read_pairs(paths: Iterable[Path], query_field: str = "query", document_field: str = "document") -> PairFile:
+def read_pairs(
+    paths: Iterable[str | Path], *, query_field: str = "query", document_field: str = "document"
+) -> PairFile:
     """Read pairs from ``.jsonl[.gz|.zst]``, ``.csv``, ``.tsv`` or ``.parquet`` files.
 
-    Hard negatives are read from a field ``negative`` (a text) or ``negatives`` (a list of texts) where there is one.
-    Rows that cannot be read or lack one of the two texts are passed over and listed.
+    Hard negatives come from a field ``negative`` (a text) or ``negatives`` (a list of texts), if present. Rows that
+    cannot be read or lack one of the two texts are skipped and listed.
+
+    Args:
+        paths: the files.
+        query_field, document_field: names of the two fields.
 
     Raises:
         DataError: a file cannot be read, or no row of any file gives a pair.
     """
-    pairs: list[Pair] = []
-    rejected: list[tuple[str, int, str]] = []
-    for path in paths:
-        for row in read_rows(path):
-            if isinstance(row, BrokenRow):
-                rejected.append((str(path), row.number, row.reason))
-                continue
-            query, document = (text_of(row.fields.get(field)) for field in (query_field, document_field))
-            if query and document:
-                pairs.append(Pair(query, document, _negatives(row.fields)))
-            else:
-                missing = query_field if not query else document_field
-                rejected.append((str(path), row.number, f"no text in field {missing!r}, row has {sorted(row.fields)}"))
-    if not pairs:
-        first = f"; the first problem: {rejected[0][0]} line {rejected[0][1]}: {rejected[0][2]}" if rejected else ""
-        raise DataError(
-            f"no training pair in {len(rejected)} rows{first}. Name the fields by --query-field, --document-field"
-        )
-    return PairFile(pairs, rejected)
+
+    def parse(fields: dict[str, Any]) -> Pair:
+        query, document = text_of(fields.get(query_field)), text_of(fields.get(document_field))
+        if not query or not document:
+            missing = query_field if not query else document_field
+            raise RejectedRowError(f"no text in field {missing!r}, row has {sorted(fields)}")
+        return Pair(query, document, _negatives(fields))
+
+    return PairFile(*read_items(paths, parse, kind="training pair", options="--query-field, --document-field"))
 
 
 def _negatives(fields: dict[str, Any]) -> tuple[str, ...]:
@@ -67,37 +67,27 @@ def _negatives(fields: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def text_of(value: Any) -> str:
-    """Give a field's text, stripped; an empty one where it holds none that can be encoded."""
-    if not isinstance(value, str):
-        return ""
-    try:
-        value.encode()  # a lone surrogate cannot be tokenized
-    except UnicodeEncodeError:
-        return ""
-    return value.strip()
-
-
 def split_pairs(pairs: Sequence[Pair], validation: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Split pairs into (training, validation) by a seeded shuffle, dropping exact repeats first.
+    """Split pairs into (training, validation) by a seeded shuffle, after dropping exact duplicates.
 
-    A pair whose document stands in the validation part never trains, nor does such a text as a hard negative: it
-    would be known.
+    No document of the validation part is used in training, neither in a pair nor as a hard negative: that would leak.
 
     Args:
-        pairs: at least 20 different ones.
-        validation: share held out, between 0 and 0.5; at least 10 and at most 2,000 pairs are.
+        pairs: at least 20 different pairs.
+        validation: share to hold out, above 0 and up to 0.5; at least 10 and at most 2,000 pairs are held out.
+        seed: seed of the shuffle.
 
     Raises:
         InvalidOptionError: too few pairs, or a share out of bounds.
     """
-    if not 0 < validation <= 0.5:
-        raise InvalidOptionError("validation", f"validation share {validation}: give one above 0 and up to 0.5")
+    check_validation_share(validation)
     unique = list(dict.fromkeys(pairs))
-    if len(unique) < 20:
-        raise InvalidOptionError("pairs", f"{len(unique)} different pairs are too few to train on: give at least 20")
+    if len(unique) < FEWEST_ITEMS:
+        raise InvalidOptionError(
+            "pairs", f"{len(unique)} different pairs are too few to train on: give at least {FEWEST_ITEMS}"
+        )
     order = np.random.default_rng(seed).permutation(len(unique))
-    held_out = min(max(10, round(validation * len(unique))), 2000, len(unique) // 2)
+    held_out = min(max(_FEWEST_HELD_OUT, round(validation * len(unique))), _MOST_HELD_OUT, len(unique) // 2)
     chosen = [unique[i] for i in order[:held_out]]
     known = {pair.document for pair in chosen}
     training = [pair for pair in (unique[i] for i in order[held_out:]) if pair.document not in known]
@@ -107,7 +97,7 @@ def split_pairs(pairs: Sequence[Pair], validation: float, seed: int) -> tuple[li
 
 
 def pairs_hash(pairs: Iterable[Pair]) -> str:
-    """sha256 over the pairs in order: what a checkpoint is matched by."""
+    """Return the sha256 of the pairs in order, which identifies the data of a checkpoint."""
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(f"{len(pair.query)}:{pair.query}{len(pair.document)}:{pair.document}".encode())

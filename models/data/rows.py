@@ -1,4 +1,4 @@
-"""Rows of JSON Lines, CSV/TSV and Parquet files, numbered, streamed, with what is broken told apart."""
+"""Streams the rows of JSON Lines, CSV, TSV and Parquet files, numbered; broken rows are reported, not raised."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SAMPLE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One readable row.
+    """A readable row.
 
     Attributes:
-        number: where it stands: line of a text file (the first is 1; a CSV header counts), row of a Parquet file.
-        fields: the row as read; JSON values, CSV strings or Arrow's Python values.
+        number: line of a text file (the first is 1, and a CSV header counts) or row of a Parquet file.
+        fields: the row's values: JSON values, CSV strings or Arrow's Python values.
     """
 
     number: int
@@ -41,17 +41,23 @@ class BrokenRow:
     reason: str
 
 
-def is_row_file(path: Path) -> bool:
-    """Tell whether :func:`read_rows` knows this kind of file."""
-    return path.name.lower().endswith(ROW_SUFFIXES)
+def is_row_file(path: str | Path) -> bool:
+    """Return whether :func:`read_rows` can read a file, by its name."""
+    return Path(path).name.lower().endswith(ROW_SUFFIXES)
 
 
-def read_rows(path: Path, skip: int = 0) -> Iterator[Row | BrokenRow]:
-    """Stream a file's rows, broken ones included, after passing over the first ``skip`` of them.
+def read_rows(path: str | Path, *, skip: int = 0) -> Iterator[Row | BrokenRow]:
+    """Stream a file's rows, including broken rows.
+
+    Args:
+        path: a file whose name ends in one of ``ROW_SUFFIXES``.
+        skip: number of leading rows to skip, counting broken rows.
 
     Raises:
-        DataError: the file cannot be opened, is not of a known kind, or breaks off in a way that loses its place.
+        DataError: the file cannot be opened, is of an unknown kind, or is damaged such that the next row cannot be
+            found.
     """
+    path = Path(path)
     name = path.name.lower()
     try:
         if name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst")):
@@ -66,12 +72,13 @@ def read_rows(path: Path, skip: int = 0) -> Iterator[Row | BrokenRow]:
         raise DataError(f"cannot read {path}: {error}") from error
 
 
-def estimate_rows(path: Path) -> int:
-    """Estimate how many rows a file has: exact for Parquet, from the length of the first rows for the others.
+def estimate_rows(path: str | Path) -> int:
+    """Estimate the number of rows in a file: exact for Parquet, extrapolated from the first rows for other kinds.
 
     Raises:
         DataError: the file cannot be read.
     """
+    path = Path(path)
     try:
         if path.name.lower().endswith(".parquet"):
             with pq.ParquetFile(path) as file:
@@ -83,7 +90,7 @@ def estimate_rows(path: Path) -> int:
             lines = sample.count(b"\n")
             if 0 < len(sample) < _SAMPLE_BYTES and not sample.endswith(b"\n"):
                 lines += 1
-            # Where the raw file stands tells how far the sample reaches into it, until the last of it is in a buffer.
+            # The raw file's position shows how much of it the sample covers, until the rest of it is buffered.
             while raw.tell() >= size and (sample := stream.read(_SAMPLE_BYTES)):
                 lines += sample.count(b"\n")
             return round(lines * size / raw.tell()) if size else 0
@@ -92,7 +99,7 @@ def estimate_rows(path: Path) -> int:
 
 
 def parse_json_object(line: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: NaN and Infinity, which JSON does not have, are refused.
+    """Parse a JSON object strictly: NaN and Infinity are not JSON and are refused.
 
     Raises:
         ValueError: not JSON, not an object, or nested too deeply.
@@ -102,12 +109,12 @@ def parse_json_object(line: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
-        raise ValueError(f"a JSON object is needed, this is a {type(value).__name__}")
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
     return value
 
 
 def parse_json_line(line: bytes, number: int) -> Row | BrokenRow:
-    """Parse one line of JSON Lines that is not blank; the first, of number 1, may begin with a byte order mark."""
+    """Parse a non-blank line of JSON Lines; the first line (number 1) may begin with a byte order mark."""
     try:
         return Row(number, parse_json_object(line.decode("utf-8-sig" if number == 1 else "utf-8")))
     except UnicodeDecodeError as error:
@@ -168,7 +175,7 @@ def _delimited(path: Path, delimiter: str, skip: int) -> Iterator[Row | BrokenRo
 
 def _csv_row(number: int, header: list[str], cells: list[str]) -> Row | BrokenRow:
     if len(cells) != len(header):
-        return BrokenRow(number, f"bad CSV: {len(cells)} cells where the header has {len(header)}")
+        return BrokenRow(number, f"bad CSV: {len(cells)} cells, but the header has {len(header)}")
     return Row(number, dict(zip(header, cells, strict=True)))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.data.pairs import Pair, text_of
+from models.data.items import text_of
+from models.data.pairs import Pair
 from models.data.rows import BrokenRow, read_rows
 from models.errors import DataError
 

@@ -94,7 +94,7 @@ def adapt(
         documents = _sample_texts(data, Fields(text=text_field, title=title_field), rows, rng) if data else []
         asked_texts = None
         if pairs:
-            found = read_pairs(pairs, query_field, document_field).pairs
+            found = read_pairs(pairs, query_field=query_field, document_field=document_field).pairs
             chosen = [found[i] for i in rng.permutation(len(found))[:rows]]
             asked_texts = [pair.query for pair in chosen]
             documents += [pair.document for pair in chosen]

@@ -47,8 +47,10 @@ class ModelEvaluation:
 
 def evaluate_model(asked: ModelEvaluation, plots: Path | None, save: Path | None, json_output: bool) -> None:
     """Measure, draw, write and print."""
-    if is_labelled(asked.data[0], asked.label_field, asked.query_field):
-        read = read_labelled(asked.data, asked.text_field, asked.label_field, asked.split_field)
+    if is_labelled(asked.data[0], label_field=asked.label_field, query_field=asked.query_field):
+        read = read_labelled(
+            asked.data, text_field=asked.text_field, label_field=asked.label_field, split_field=asked.split_field
+        )
         _tell_rejected(read.rejected)
         parts = evaluation_parts(read.items, limit=asked.limit, seed=asked.seed)
         encoder = load_encoder(asked.model, device=asked.device)
@@ -63,7 +65,7 @@ def evaluate_model(asked: ModelEvaluation, plots: Path | None, save: Path | None
                 note(f"drew {path}")
         tables = _label_tables(evaluation)
     else:
-        pairs = read_pairs(asked.data, asked.query_field, asked.document_field)
+        pairs = read_pairs(asked.data, query_field=asked.query_field, document_field=asked.document_field)
         _tell_rejected(pairs.rejected)
         chosen = pairs.pairs
         if asked.limit is not None and asked.limit < len(chosen):

@@ -99,7 +99,7 @@ def train(
     if weights and not sizes:
         raise typer.BadParameter("--weights needs --sizes")
     of_images = pairs[0].is_dir()
-    labelled = not of_images and is_labelled(pairs[0], label_field, query_field)
+    labelled = not of_images and is_labelled(pairs[0], label_field=label_field, query_field=query_field)
     if of_images or labelled:
         given = temperature, evaluate_every, chunk, precision, compile
         if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
@@ -137,7 +137,7 @@ def train(
         compile=compile,
         **chosen,
     )
-    read = read_pairs(pairs, query_field, document_field)
+    read = read_pairs(pairs, query_field=query_field, document_field=document_field)
     for source, line, reason in read.rejected[:10]:
         note(f"passed over {source} line {line}: {reason}")
     if len(read.rejected) > 10:

@@ -41,7 +41,8 @@ def train_labelled(
     from models.classifier.texts import save_classifier, train_classifier
 
     check_output(out, restart)
-    read = read_labelled(files, *fields)
+    text_field, label_field, split_field = fields
+    read = read_labelled(files, text_field=text_field, label_field=label_field, split_field=split_field)
     note_passed_over([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
     parts = split_labelled(read.items, validation, options.seed)
     data = ClassificationData.prepare(parts, load_encoder(base))

@@ -300,9 +300,9 @@ def test_reading_labelled_rows(tmp_path):
     assert "split 'spare': known are train" in read.rejected[2][2]
     with pytest.raises(DataError, match=r"no labelled text in 9 rows.*--text-field"):
         read_labelled([path], text_field="body")
-    assert is_labelled(path, "label", "query")
-    assert not is_labelled(path, "label", "text")
-    assert not is_labelled(path, "class", "query")
+    assert is_labelled(path, label_field="label", query_field="query")
+    assert not is_labelled(path, label_field="label", query_field="text")
+    assert not is_labelled(path, label_field="class", query_field="query")
 
 
 def test_a_split_given_is_honoured_and_known_texts_do_not_train():

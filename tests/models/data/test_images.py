@@ -57,7 +57,7 @@ def test_transparency_is_over_white_and_sixteen_bits_are_scaled():
     assert read_image(encoded(clear)).getpixel((0, 0)) == (255, 255, 255)
     deep = Image.fromarray(np.full((4, 4), 0x8000, np.uint16))
     assert read_image(encoded(deep)).getpixel((0, 0)) == (128, 128, 128)
-    with pytest.raises(ImageError, match="pixels of mode F, whose range nothing tells"):
+    with pytest.raises(ImageError, match="pixels of mode F, whose range is unknown"):
         read_image(encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"))
 
 

@@ -29,7 +29,7 @@ def test_read_pairs_passes_over_what_is_no_pair(tmp_path):
 def test_read_pairs_of_other_fields(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("name,about\nfoo,a thing\n")
-    assert read_pairs([path], "name", "about").pairs == [Pair("foo", "a thing")]
+    assert read_pairs([path], query_field="name", document_field="about").pairs == [Pair("foo", "a thing")]
 
 
 def test_no_pair_at_all_says_how_to_name_the_fields(tmp_path):

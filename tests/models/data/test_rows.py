@@ -46,7 +46,7 @@ KINDS = ["jsonl", "jsonl.gz", "jsonl.zst", "csv", "tsv", "parquet"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("skip", [0, 1, 69, 70, 299, 300, 1000])
 def test_every_kind_gives_the_same_rows_and_skips_alike(tmp_path, kind, skip):
-    rows = list(read_rows(_write(tmp_path / f"rows.{kind}"), skip))
+    rows = list(read_rows(_write(tmp_path / f"rows.{kind}"), skip=skip))
     assert [row.fields for row in rows] == ROWS[skip:]
     offset = 2 if kind in ("csv", "tsv") else 1  # the header is line 1
     assert [row.number for row in rows] == list(range(skip + offset, 300 + offset))
@@ -73,8 +73,8 @@ def test_broken_json_lines_are_told_apart_with_their_numbers(tmp_path):
     assert [row.number for row in rows] == [1, 3, 4, 5, 6, 7, 8]
     assert [row.fields for row in rows if isinstance(row, Row)] == [{"a": 1}, {"a": 2}]
     reasons = [row.reason for row in rows if isinstance(row, BrokenRow)]
-    for reason, part in zip(reasons, ("bad JSON", "NaN is not JSON", "an object|a list", "not UTF-8", ""), strict=True):
-        assert any(piece in reason for piece in part.split("|")), reason
+    for reason, part in zip(reasons, ("bad JSON", "NaN is not JSON", "got list", "not UTF-8", ""), strict=True):
+        assert part in reason
 
 
 def test_csv_rows_of_the_wrong_width_and_quoted_line_breaks(tmp_path):
@@ -83,7 +83,7 @@ def test_csv_rows_of_the_wrong_width_and_quoted_line_breaks(tmp_path):
     rows = list(read_rows(path))
     assert [(row.number, type(row)) for row in rows] == [(2, Row), (4, BrokenRow), (6, BrokenRow), (7, Row)]
     assert rows[0].fields == {"id": "1", "text": "two\nlines"}
-    assert "1 cells where the header has 2" in rows[1].reason
+    assert "1 cells, but the header has 2" in rows[1].reason
 
 
 def test_an_empty_csv_has_no_rows(tmp_path):
@@ -122,5 +122,5 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_parse_json_object_refuses_other_values():
-    with pytest.raises(ValueError, match="a JSON object is needed, this is a list"):
+    with pytest.raises(ValueError, match="expected a JSON object, got list"):
         parse_json_object("[1]")
