@@ -184,7 +184,7 @@ def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: 
         rerank_dims=plan.rerank_dims,
         metrics=metrics,
         seconds_per_query=float(np.median(seconds)),
-        multiply_adds=index.work(vectors, plan),
+        multiply_adds=index.multiply_adds(vectors, plan),
     )
 
 

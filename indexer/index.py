@@ -1,9 +1,8 @@
-"""An opened index: searching it by text or vector, and changing its documents."""
+"""Index: an opened index, searched by text, image or vector and updated in place."""
 
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,23 +14,22 @@ import numpy.typing as npt
 from indexer.calibration import choose_plan
 from indexer.corpus import Document
 from indexer.encoding import encode_images
-from indexer.errors import BundleError, PrunedError
 from indexer.filters import Filter
 from indexer.kernels.rows import Rows
 from indexer.kernels.threads import cores
 from indexer.plan import SCAN, Plan, SearchOptions, make_plan
 from indexer.search.generation import OpenedGeneration, Verify
 from indexer.search.hybrid import check_lexical, rank_hybrid
+from indexer.search.live import LiveIndex
 from indexer.search.results import Hit, SearchResult, StageClock
-from indexer.search.view import LiveGeneration, View
+from indexer.search.view import View
 from indexer.storage.documents import StoredDocument
-from indexer.storage.generations import Generations
-from indexer.storage.journal import Journal
-from indexer.storage.manifest import Manifest, ModelFacts
+from indexer.storage.manifest import Manifest
 from indexer.storage.recorded_model import RecordedModel
 from indexer.updates import Put, Updates, Upserted
 from indexer.watch import RecallWatch, WatchOptions
 from models.data.images import ImageSource
+from models.data.lists import check_list
 from models.data.unicode import check_unicode
 from models.encoders.base import Encoder, ImageEncoder
 from models.errors import ImageError, InvalidOptionError
@@ -39,46 +37,49 @@ from models.nesting import Vectors, truncate
 
 
 class Index:
-    """A published generation with the updates since. Any number of threads may search and change it at once.
+    """An opened index: the published generation and the updates since. Thread-safe::
 
-    A search sees every update that was acknowledged before it began, by this process or another. The encoder is loaded
-    when the first text is searched for or added; vectors need none.
+        with Index.open("my-index") as index:
+            result = index.search(["when is low tide"], SearchOptions(k=5, recall=0.95))
+            for hit in result.hits[0]:
+                print(hit.id, hit.score, hit.payload)
+            index.upsert([Document("4", "The tide rises twice a day.", {"year": 2020})])
+            index.delete(["3"])
+
+    A search sees every update acknowledged before it began, by this process or another. The encoder is loaded when the
+    first text is searched for or added; searching by vector needs none.
 
     Attributes:
-        root: the directory.
-        threads: what a call with many queries may use.
-        watch: estimates the recall of searches.
+        root: the index directory.
+        threads: threads a call with several queries may use.
+        watch: estimates the recall of live searches.
     """
 
     def __init__(
         self,
-        root: Path,
-        encoder: Encoder | None,
-        model: str | None,
-        device: str,
-        threads: int,
-        watch: WatchOptions,
-        verify: Verify,
+        root: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        model: str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        watch: WatchOptions | None = None,
+        verify: Verify = "loaded",
     ) -> None:
+        """Open the published generation; arguments and errors as :meth:`open`."""
         if verify not in get_args(Verify):
             raise InvalidOptionError("verify", f"verify {verify!r}: allowed are {', '.join(get_args(Verify))}")
-        self.root, self.threads, self._verify = root, threads, verify
-        self._generations, self._journal = Generations(root), Journal(root)
-        self._lock, self._reloading = threading.Lock(), threading.Lock()
-        try:
-            if verify == "all":
-                self._journal.verify()
-            self._live = self._open(lambda facts: RecordedModel(root, facts, encoder, model, device))
-        except BaseException:
-            self._journal.close()
-            raise
+        root = Path(root)
+        self.root, self.threads = root, threads or cores()
+        self._live = LiveIndex(root, lambda facts: RecordedModel(root, facts, encoder, model, device), verify, _warm_up)
+        self._lock = threading.Lock()
         self._updates: Updates | None = None
-        self.watch = RecallWatch(watch, root, self._live.name)
+        self.watch = RecallWatch(watch or WatchOptions(), root, self._live.generation.name)
 
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        path: str | Path,
         *,
         encoder: Encoder | None = None,
         model: str | None = None,
@@ -91,19 +92,19 @@ class Index:
 
         Args:
             path: the index directory.
-            encoder: for queries and new documents; found by the manifest's model name where None.
-            model: another place of the same model, where it has moved.
-            device: where the encoder runs.
-            threads: what a call with many queries may use; all cores where None. A lone query uses the caller's own.
-            watch: what share of searches is repeated exactly in the background; none where None.
-            verify: which files are compared with their checksums, now and by :meth:`reload`: those that are read into
-                memory; ``all``, mapped vectors, documents and the journal too; or none, and ``sizes`` alone are.
+            encoder: encodes queries and new documents; if None, loaded by the model name in the manifest.
+            model: where the model is now, if it has moved.
+            device: device the encoder runs on.
+            threads: threads a call with several queries may use; all cores if None. A single query uses the caller's.
+            watch: share of searches to repeat exactly in the background; none if None.
+            verify: which files to compare with their checksums, now and on :meth:`reload`: ``loaded``, those read into
+                memory; ``all``, also the memory-mapped vectors, the documents and the journal; or ``sizes``, none.
 
         Raises:
-            BundleError: nothing is published, the format is another, a file is missing, damaged or has the wrong size,
-                or the encoder is not the one the index was built with.
+            BundleError: nothing is published, the format is not supported, a file is missing, damaged or has the wrong
+                size, or the encoder is not the one the index was built with.
         """
-        return cls(Path(path), encoder, model, device, threads or cores(), watch or WatchOptions(), verify)
+        return cls(path, encoder=encoder, model=model, device=device, threads=threads, watch=watch, verify=verify)
 
     def __enter__(self) -> Self:
         return self
@@ -114,10 +115,9 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close the document file and the journal."""
+        """Close all files and stop the recall watch."""
         self.watch.close()
-        self.opened.close()
-        self._journal.close()
+        self._live.close()
         if self._updates is not None:
             self._updates.close()
 
@@ -126,68 +126,52 @@ class Index:
 
     @property
     def generation(self) -> str:
-        """The generation's name."""
-        return self._live.name
+        """Name of the open generation."""
+        return self._live.generation.name
 
     @property
     def opened(self) -> OpenedGeneration:
-        """The generation as it was made."""
-        return self._live.opened
+        """The open generation, without updates."""
+        return self._live.generation.opened
 
     @property
     def manifest(self) -> Manifest:
-        """What the generation holds and how it was made."""
+        """What the generation holds and how it was built."""
         return self.opened.manifest
 
     @property
     def dimension(self) -> int:
-        """The full size D."""
+        """The full dimension D."""
         return self.manifest.dimension
 
     @property
     def encoder(self) -> Encoder:
-        """The model of the index.
+        """The index's model, loaded on first use.
 
         Raises:
-            ModelError: the model is not where it was.
-            ModelMismatchError: it is not the model of the index.
+            ModelError: the model cannot be found.
+            ModelMismatchError: the model found is not the one the index was built with.
         """
-        return self._live.model.encoder
+        return self._live.generation.model.encoder
 
     @property
     def view(self) -> View:
-        """The generation with all updates acknowledged up to now: what a search that begins now sees."""
-        return self._current().view
+        """The generation with every update acknowledged so far: what a search that begins now sees."""
+        return self._live.current().view
 
     def refresh(self) -> None:
-        """Take in the updates that have come. Searches do so themselves, so that they need not wait for it long."""
-        with self._lock:
-            try:
-                self._live.catch_up()
-            except PrunedError:
-                self._replace(self._open(self._live.model.of))
+        """Apply new updates now. Searches do so themselves; calling this keeps their wait short."""
+        self._live.refresh()
 
     def reload(self) -> bool:
-        """Go over to the generation that is published now; searches go on meanwhile, each with what it began with.
+        """Switch to the generation published now, without downtime: searches finish on the one they started with.
 
-        It is searched once before others search it, so that they find it warm.
+        The new generation is searched once beforehand, so that the first search finds it warm.
 
         Returns:
-            whether it is another than before, or was calibrated anew.
+            whether another generation, or a new calibration, is now in use.
         """
-        with self._reloading:
-            while True:
-                before, name = self._live, self._generations.require_published()
-                if name == before.name and Manifest.read(before.opened.path) == before.opened.manifest:
-                    return False
-                # Opened without the lock that searches need to see new updates: at millions of rows this takes seconds.
-                live = self._open(before.model.of)
-                self._warm_up(live.view)
-                with self._lock:
-                    if self._live is before and self._caught_up(live):
-                        self._replace(live)
-                        return True
-                live.opened.close()  # another took its place, or updates were folded into a later one, meanwhile
+        return self._live.reload()
 
     def search(
         self, queries: Sequence[str], options: SearchOptions | None = None, *, threads: int | None = None
@@ -195,14 +179,15 @@ class Index:
         """Search by text.
 
         Args:
-            queries: texts.
-            options: how.
-            threads: what this call may use where there are several queries; :attr:`threads` where None.
+            queries: a list of texts, even for one.
+            options: how to search.
+            threads: threads this call may use for several queries; :attr:`threads` if None.
 
         Raises:
-            InvalidOptionError: an option outside its bounds, a text that is not valid Unicode, or a hybrid search of an
-                index without words.
+            InvalidOptionError: an option is out of range, ``queries`` is a single str, a text is not valid Unicode, or
+                the search is hybrid and the index has no words.
         """
+        check_list(queries, "queries", "query")
         for query in queries:
             check_unicode(query, "the query", "query")  # JSON can carry a lone surrogate, which no tokenizer takes
         return self._encode_and_search(
@@ -210,25 +195,31 @@ class Index:
         )
 
     def search_images(
-        self, images: Sequence[ImageSource], options: SearchOptions | None = None, *, threads: int | None = None
+        self,
+        images: Sequence[ImageSource | str],
+        options: SearchOptions | None = None,
+        *,
+        threads: int | None = None,
     ) -> SearchResult:
-        """Search by images: files, or bytes of what is in one. Arguments as :meth:`search`.
+        """Search by images, given as paths or as encoded bytes. Other arguments as :meth:`search`.
 
         Raises:
-            InvalidOptionError: an image that cannot be read, a model that encodes no images, or an option outside its
-                bounds.
+            InvalidOptionError: an image cannot be read, the model encodes no images, ``images`` is a single path or
+                image, or an option is out of range.
         """
+        check_list(images, "images", "image")
         options = options or SearchOptions()
         _require_text(options, "images")
-        return self._encode_and_search(lambda encoder: _image_vectors(encoder, images), options, threads)
+        sources = [Path(image) if isinstance(image, str) else image for image in images]
+        return self._encode_and_search(lambda encoder: _image_vectors(encoder, sources), options, threads)
 
     def search_vectors(
         self, queries: npt.NDArray[Any], options: SearchOptions | None = None, *, threads: int | None = None
     ) -> SearchResult:
-        """Search by vectors of the model: shape (n, D), any scale. Other arguments as :meth:`search`.
+        """Search by vectors of the index's model: shape (n, D), any norm. Other arguments as :meth:`search`.
 
         Raises:
-            InvalidOptionError: wrong shape, NaN or infinity, or an option outside its bounds.
+            InvalidOptionError: the shape is wrong, a vector holds NaN or infinity, or an option is out of range.
         """
         options, view = options or SearchOptions(), self.view
         _require_text(options, "vectors")
@@ -243,79 +234,79 @@ class Index:
         return self._search(view, queries, _plan(options, view), options, StageClock(), threads)
 
     def plan(self, options: SearchOptions) -> Plan:
-        """Check options and fill in the defaults.
+        """Return the plan a search with these options follows.
 
         Raises:
-            InvalidOptionError: an option outside its bounds; the message names the bounds.
+            InvalidOptionError: an option is out of range.
         """
         return _plan(options, self.view)
 
     def rank(
         self, queries: Vectors, plan: Plan, clock: StageClock | None = None, condition: Filter | None = None
     ) -> tuple[Vectors, Rows]:
-        """Find rows of :attr:`view` without their documents.
+        """Find rows of :attr:`view` without fetching their documents.
 
         Args:
             queries: shape (n, D).
             plan: from :meth:`plan`.
-            clock: takes the stages down.
-            condition: only rows that match are found; all where None.
+            clock: records the time of each stage.
+            condition: restricts the search to rows that match; all rows if None.
 
         Returns:
-            scores, float32, and rows, int64, both of shape (n, k), best first; -inf and -1 where there are fewer.
+            scores, float32, and rows, int64, both of shape (n, k), best first, padded with -inf and -1.
         """
         view, clock = self.view, clock or StageClock()
         selection = None if condition is None else view.select(condition, clock)
         return view.rank(queries, plan, selection, clock, self.threads)
 
-    def work(self, queries: Vectors, plan: Plan) -> float:
-        """Return multiply-adds a query, the mean over ``queries``: prefixes looked at × Ds + K × Dr."""
+    def multiply_adds(self, queries: Vectors, plan: Plan) -> float:
+        """Return the mean multiply-adds per query: prefixes compared × Ds + K × Dr."""
         view = self.view
-        looked_at = float(len(view))
+        compared = float(len(view))
         if plan.structure != SCAN:
             coarse, work = truncate(queries, plan.dims), view.opened.shortlist.work
-            looked_at = work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
+            compared = work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
             if plan.second_look:
                 clock = StageClock()
                 view.rank(queries, plan, None, clock, self.threads)
                 again = sum(stage.again or 0 for stage in clock.stages)
-                looked_at += again * work(coarse, plan.candidates, plan.second_look.effort)
+                compared += again * work(coarse, plan.candidates, plan.second_look.effort)
         if plan.single:
-            return looked_at * plan.dims
+            return compared * plan.dims
         taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]
-        return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
+        return compared * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
 
     def get(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
-        """Return documents by id, as they are now; ids that are not there are left out."""
-        self._current()
-        with self._lock:
-            added, view = self._live.added(ids), self._live.view
-        rest = [one for one in dict.fromkeys(ids) if one not in added]
+        """Return the current documents by id; ids that do not exist are left out.
+
+        Raises:
+            InvalidOptionError: ``ids`` is a single str.
+        """
+        check_list(ids, "ids", "ids")
+        added, view = self._live.added(ids)
+        rest = [identifier for identifier in dict.fromkeys(ids) if identifier not in added]
         return {**added, **view.from_base(rest)} if rest else added
 
     def put(self, documents: Sequence[Document]) -> list[Put]:
-        """Add or replace those documents that can be taken, and tell of each; see :meth:`Updates.put`."""
+        """Add or replace the valid documents, and report on each; see :meth:`Updates.put`."""
         return self._writer.put(documents)
 
     def upsert(self, documents: Sequence[Document], vectors: npt.NDArray[Any] | None = None) -> Upserted:
-        """Add documents, or replace those that have their ids; see :meth:`Updates.upsert`."""
+        """Add documents, or replace those with the same ids; see :meth:`Updates.upsert`."""
         return self._writer.upsert(documents, vectors)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete documents and return how many were there; see :meth:`Updates.delete`."""
+        """Delete documents and return how many existed; see :meth:`Updates.delete`."""
         return self._writer.delete(ids)
 
     @property
     def _writer(self) -> Updates:
         with self._lock:
+            model = self._live.generation.model  # a reload may have brought another
             if self._updates is None:
-                self._updates = Updates(self.root, self._live.model)
+                self._updates = Updates(self.root, model)
+            self._updates.model = model
             return self._updates
-
-    def _current(self) -> LiveGeneration:
-        if self._journal.signal != self._live.seen:
-            self.refresh()
-        return self._live
 
     def _encode_and_search(
         self,
@@ -324,7 +315,7 @@ class Index:
         threads: int | None,
         texts: Sequence[str] = (),
     ) -> SearchResult:
-        live = self._current()
+        live = self._live.current()
         view = live.view
         plan = _plan(options, view)
         if options.hybrid is not None:
@@ -350,7 +341,7 @@ class Index:
             scores, rows = view.rank(queries, plan, selection, clock, threads)
             self.watch.offer(queries, plan, scores, rows, selection, view)
         else:
-            # Not offered to the watch: what words bring in is no error of the plan.
+            # Not offered to the watch: what words contribute is no error of the plan.
             scores, rows = rank_hybrid(view, texts, queries, plan, options.hybrid, selection, clock, threads)
         documents = clock.run("documents", lambda: view.fetch(rows[rows >= 0].tolist()))
         found = iter(documents)
@@ -360,34 +351,12 @@ class Index:
         ]
         return SearchResult(hits, clock.stages, plan, view.opened.path.name)
 
-    def _open(self, model_of: Callable[[ModelFacts], RecordedModel]) -> LiveGeneration:
-        while True:
-            name = self._generations.require_published()
-            try:
-                return LiveGeneration(self._generations.path(name), self._journal, model_of, self._verify)
-            except BundleError:
-                # It may have been replaced, and deleted, since its name was read.
-                if self._generations.published() == name:
-                    raise
 
-    def _warm_up(self, view: View) -> None:
-        query = truncate(np.ones((1, view.opened.manifest.dimension), np.float32), view.opened.manifest.dimension)
-        _, rows = view.rank(query, _plan(SearchOptions(k=1), view), None, StageClock(), 1)
-        view.fetch(rows[rows >= 0].tolist())
-
-    def _caught_up(self, live: LiveGeneration) -> bool:
-        try:
-            live.catch_up()
-        except PrunedError:
-            return False
-        return True
-
-    def _replace(self, live: LiveGeneration) -> None:
-        before, self._live = self._live, live
-        if self._updates is not None:
-            self._updates.model = self._live.model
-        # Closed when the last search that uses it has ended.
-        weakref.finalize(before.opened, before.opened.documents.close)
+def _warm_up(view: View) -> None:
+    dimension = view.opened.manifest.dimension
+    query = truncate(np.ones((1, dimension), np.float32), dimension)
+    _, rows = view.rank(query, _plan(SearchOptions(k=1), view), None, StageClock(), 1)
+    view.fetch(rows[rows >= 0].tolist())
 
 
 def _image_vectors(encoder: Encoder, images: Sequence[ImageSource]) -> Vectors:
@@ -402,7 +371,7 @@ def _image_vectors(encoder: Encoder, images: Sequence[ImageSource]) -> Vectors:
 def _require_text(options: SearchOptions, given: str) -> None:
     if options.hybrid is not None:
         raise InvalidOptionError(
-            "hybrid", f"hybrid search with {given}: its words come from the query, so search by text, or leave it out"
+            "hybrid", f"hybrid search with {given}: the words come from a text query, so search by text or leave it out"
         )
 
 

@@ -1,8 +1,7 @@
-"""Changing the documents of an index without building it again."""
+"""Updates: adding, replacing and deleting documents of an index without rebuilding it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -12,14 +11,15 @@ import numpy.typing as npt
 
 from indexer.corpus import Document
 from indexer.encoding import encode_documents
-from indexer.errors import ModelMismatchError
+from indexer.errors import ModelMismatchError, RejectedRowError
 from indexer.storage.documents import FILE_NAME as DOCUMENTS
-from indexer.storage.documents import Documents
+from indexer.storage.documents import Documents, payload_json
 from indexer.storage.generations import Generations
 from indexer.storage.journal import Journal, Writing
 from indexer.storage.manifest import Manifest, ModelFacts
 from indexer.storage.recorded_model import RecordedModel
 from indexer.storage.vectors import Storage, encode
+from models.data.lists import check_list
 from models.data.unicode import is_unicode, unicode_problem
 from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
@@ -27,11 +27,11 @@ from models.nesting import Vectors, truncate
 
 
 class Upserted(NamedTuple):
-    """What an upsert did.
+    """Counts of an upsert.
 
     Attributes:
-        added: documents whose ids were not there.
-        replaced: documents whose ids were.
+        added: documents with new ids.
+        replaced: documents whose ids existed.
     """
 
     added: int
@@ -39,12 +39,12 @@ class Upserted(NamedTuple):
 
 
 class Put(NamedTuple):
-    """What became of one document.
+    """Outcome of one document of :meth:`Updates.put`.
 
     Attributes:
-        id: the document's.
-        result: whether its id was not there, or was, or the document cannot be taken.
-        reason: why it cannot; empty where it can.
+        id: the document's id.
+        result: ``added`` if the id is new, ``replaced`` if it existed, ``rejected`` if the document is invalid.
+        reason: why it was rejected; empty otherwise.
     """
 
     id: str
@@ -53,23 +53,29 @@ class Put(NamedTuple):
 
 
 class Updates:
-    """Writes to the journal of an index. Opens no vectors and no structure, so that it costs little to have.
+    """Writes to an index's journal. Opens neither vectors nor the structure, so that it is cheap to keep open::
 
-    Threads may share one, and any number of processes may write to the same index: one after the other, while others
-    read, build or compact.
+        with Updates.open("my-index") as updates:
+            updates.upsert([Document("4", "The tide rises twice a day.", {"year": 2020})])
+            updates.delete(["3"])
+
+    Thread-safe. Any number of processes may write to one index; their transactions are serialised, and searches, builds
+    and compactions continue meanwhile.
 
     Attributes:
-        model: of the index; the published generation must be by it.
+        model: the index's model; the published generation must be built with it.
     """
 
-    def __init__(self, root: Path, model: RecordedModel) -> None:
+    def __init__(self, root: str | Path, model: RecordedModel) -> None:
+        """Write to the index in ``root``; :meth:`open` finds the model itself."""
+        root = Path(root)
         self.model = model
         self._generations, self._journal = Generations(root), Journal(root)
         self._target: _Target | None = None
 
     @classmethod
     def open(
-        cls, path: Path | str, *, encoder: Encoder | None = None, model: str | None = None, device: str = "auto"
+        cls, path: str | Path, *, encoder: Encoder | None = None, model: str | None = None, device: str = "auto"
     ) -> Self:
         """Open the published generation of an index for writing; arguments and errors as :meth:`Index.open`."""
         root = Path(path)
@@ -91,19 +97,18 @@ class Updates:
             self._target = None
 
     def upsert(self, documents: Sequence[Document], vectors: npt.NDArray[Any] | None = None) -> Upserted:
-        """Add documents, or replace those that have their ids: all of them, or none.
+        """Add documents, or replace those with the same ids, in one transaction.
 
         When this returns they are on disk, and every search that begins later finds them.
 
         Args:
-            documents: with different ids; the payload holds JSON values.
-            vectors: of the documents, shape (n, D), any scale; the model of the index encodes the images and
-                texts where None.
+            documents: documents with distinct ids and JSON payloads.
+            vectors: their vectors, shape (n, D), any norm; if None, the index's model encodes their images and texts.
 
         Raises:
-            InvalidOptionError: a document or vector cannot be taken; the message names it. Nothing was written.
-            ModelError: the model is not where it was.
-            BundleError: the journal cannot be written, or a generation by another model was published since.
+            InvalidOptionError: a document or vector is invalid; the message names it, and nothing was written.
+            ModelError: the model cannot be found.
+            BundleError: the journal cannot be written, or a generation of another model was published since.
         """
         payloads = _checked(documents, needs_text=vectors is None)
         if not documents:
@@ -116,7 +121,7 @@ class Updates:
         return _counted(documents, self._write(documents, payloads, unit, model))
 
     def upsert_encoded(self, documents: Sequence[Document], vectors: Vectors) -> Upserted:
-        """Do as :meth:`upsert` with vectors just as :attr:`model` encodes the documents, which a build would store."""
+        """Upsert documents already encoded by :attr:`model`, without normalising their vectors again."""
         payloads = _checked(documents, needs_text=False)
         if not documents:
             return Upserted(0, 0)
@@ -124,17 +129,18 @@ class Updates:
         return _counted(documents, self._write(documents, payloads, unit, self.model))
 
     def put(self, documents: Sequence[Document]) -> list[Put]:
-        """Add or replace those documents that can be taken, one after the other but acknowledged together.
+        """Add or replace the valid documents in one transaction, and reject the rest.
 
-        Of several with one id the last stays, and the others are told of as if each had been written.
+        If an id repeats, the last document wins; every occurrence is reported.
 
         Returns:
-            what became of each. When this returns they are on disk, and every search that begins later finds them.
+            the outcome of each document. When this returns they are on disk, and every search that begins later finds
+            them.
 
         Raises:
             InvalidOptionError: the model encodes no texts.
-            ModelError: the model is not where it was.
-            BundleError: the journal cannot be written, or a generation by another model was published since.
+            ModelError: the model cannot be found.
+            BundleError: the journal cannot be written, or a generation of another model was published since.
         """
         model = self.model
         payloads, problems = [""] * len(documents), [""] * len(documents)
@@ -142,7 +148,7 @@ class Updates:
             try:
                 payloads[place] = checked_payload(document)
                 _check_source(document)
-            except ValueError as error:
+            except RejectedRowError as error:
                 problems[place] = str(error)
         good = [place for place, problem in enumerate(problems) if not problem]
         there: set[str] = set()
@@ -166,46 +172,47 @@ class Updates:
         return results
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete documents; ids that are not there are passed over.
+        """Delete documents; ids that do not exist are ignored.
 
         Returns:
-            how many documents were there. When this returns, no search that begins later finds one of them.
+            how many documents existed. When this returns, no search that begins later finds any of them.
 
         Raises:
-            InvalidOptionError: an id is not a text.
-            BundleError: the journal cannot be written, or a generation by another model was published since.
+            InvalidOptionError: ``ids`` is a single str, or an id is not a str.
+            BundleError: the journal cannot be written, or a generation of another model was published since.
         """
-        if isinstance(ids, str) or not all(isinstance(one, str) for one in ids):
+        check_list(ids, "ids", "ids")
+        if not all(isinstance(identifier, str) for identifier in ids):
             raise InvalidOptionError("ids", f"ids {ids!r:.80}: give a list of texts")
-        known = [one for one in dict.fromkeys(ids) if is_unicode(one)]  # no document has another id
+        known = [identifier for identifier in dict.fromkeys(ids) if is_unicode(identifier)]  # all stored ids are
         if not known:
             return 0
         with self._journal.writing() as writing:
-            there = self._there(writing, known, self._published(self.model.facts))
-            writing.delete(there)
-        return len(there)
+            existing = self._existing(writing, known, self._published(self.model.facts))
+            writing.delete(existing)
+        return len(existing)
 
     def _write(
         self, documents: Sequence[Document], payloads: Sequence[str], unit: Vectors, model: RecordedModel
     ) -> set[str]:
-        """Write documents of different ids; return the ids that were there."""
+        """Write documents with distinct ids; return the ids that existed."""
         ids = [document.id for document in documents]
         with self._journal.writing() as writing:
             target = self._published(model.facts)
             stored = encode(unit, np.dtype(target.storage))
-            replaced = set(self._there(writing, ids, target))
+            replaced = set(self._existing(writing, ids, target))
             rows = zip(ids, payloads, (row.tobytes() for row in stored), strict=True)
             writing.upsert(rows, model.facts.content_hash)
         return replaced
 
-    def _there(self, writing: Writing, ids: Sequence[str], target: _Target) -> list[str]:
-        """Return those of ``ids`` that a document has now."""
+    def _existing(self, writing: Writing, ids: Sequence[str], target: _Target) -> list[str]:
+        """Return those of ``ids`` that are the id of a current document."""
         latest = writing.latest(ids, target.start, target.model.content_hash)
-        base = target.documents.row_of([one for one in ids if one not in latest])
-        return [one for one in ids if latest.get(one, one in base)]
+        base = target.documents.row_of([identifier for identifier in ids if identifier not in latest])
+        return [identifier for identifier in ids if latest.get(identifier, identifier in base)]
 
     def _published(self, ours: ModelFacts) -> _Target:
-        """Return the published generation; within a transaction, so that it is looked at by one thread at a time."""
+        """Return the published generation; call within a transaction, which serialises the threads."""
         name = self._generations.require_published()
         if self._target is None or self._target.name != name:
             path = self._generations.path(name)
@@ -217,15 +224,14 @@ class Updates:
         theirs = self._target.model
         if theirs.content_hash != ours.content_hash:
             raise ModelMismatchError(
-                f"{self._generations.root} has been built again with model {theirs.name!r} (content "
-                f"{theirs.content_hash[:12]}), it was opened with {ours.name!r} (content {ours.content_hash[:12]}): "
-                "open it again"
+                f"{self._generations.root} was rebuilt with model {theirs.name!r} (content {theirs.content_hash[:12]}) "
+                f"after it was opened with {ours.name!r} (content {ours.content_hash[:12]}): open it again"
             )
         return self._target
 
 
 class _Target(NamedTuple):
-    """The published generation: what tells whether an id is there, and how vectors are stored."""
+    """The published generation, as far as a write needs it: existing ids, and how vectors are stored."""
 
     name: str
     model: ModelFacts
@@ -235,13 +241,13 @@ class _Target(NamedTuple):
 
 
 class UpdateFacts(NamedTuple):
-    """What updates have made of the published generation.
+    """The updates since the published generation.
 
     Attributes:
-        documents: how many there are now.
+        documents: current number of documents.
         upserts, deletes: operations since the generation.
-        by_other_models: operations since the generation that do not apply to it.
-        size_bytes: of the journal on disk.
+        by_other_models: operations since the generation that do not apply to it, as another model made them.
+        size_bytes: size of the journal on disk.
     """
 
     documents: int
@@ -251,12 +257,13 @@ class UpdateFacts(NamedTuple):
     size_bytes: int
 
 
-def update_facts(root: Path) -> UpdateFacts:
+def update_facts(root: str | Path) -> UpdateFacts:
     """Return facts about the updates of an index, for ``inspect``.
 
     Raises:
         BundleError: nothing is published, or a file cannot be read.
     """
+    root = Path(root)
     generations, journal = Generations(root), Journal(root)
     name = generations.require_published()
     manifest = Manifest.read(generations.path(name))
@@ -272,34 +279,34 @@ def update_facts(root: Path) -> UpdateFacts:
 
 
 def checked_payload(document: Document) -> str:
-    """Refuse a document that cannot be stored; return its payload as JSON.
+    """Check that a document can be stored, and return its payload as JSON.
 
     Raises:
-        ValueError: the id is empty, or id or payload hold what JSON or Unicode cannot.
+        RejectedRowError: the id is empty, or the id or payload is not valid JSON or Unicode.
     """
     if not document.id:
-        raise ValueError("the id is empty")
+        raise RejectedRowError("the id is empty")
     try:
-        text = json.dumps(document.payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = payload_json(document.payload)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"the payload holds what JSON cannot: {error}") from None
+        raise RejectedRowError(f"the payload holds what JSON cannot: {error}") from None
     if problem := unicode_problem(document.id) or unicode_problem(text):
-        raise ValueError(f"not valid Unicode: {problem}")
+        raise RejectedRowError(f"not valid Unicode: {problem}")
     return text
 
 
 def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
-    """Refuse documents that cannot be taken; return their payloads as JSON."""
+    """Refuse invalid documents; return the payloads as JSON."""
     payloads = []
     seen: set[str] = set()
     for number, document in enumerate(documents):
         try:
             payloads.append(checked_payload(document))
             if document.id in seen:
-                raise ValueError("the id comes twice; give one document for each id")
+                raise RejectedRowError("the id comes twice; give one document for each id")
             if needs_text:
                 _check_source(document)
-        except ValueError as error:
+        except RejectedRowError as error:
             raise InvalidOptionError("documents", f"document {number} with id {document.id!r:.80}: {error}") from None
         seen.add(document.id)
     return payloads
@@ -307,7 +314,7 @@ def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
 
 def _check_source(document: Document) -> None:
     if document.image is None and document.vector is None and not document.text.strip():
-        raise ValueError("it has no text; give text or its vector")
+        raise RejectedRowError("it has no text; give text or its vector")
 
 
 def _counted(documents: Sequence[Document], replaced: set[str]) -> Upserted:

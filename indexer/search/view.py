@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 
@@ -16,14 +15,11 @@ from indexer.kernels.rows import Rows
 from indexer.kernels.rowset import RowSet
 from indexer.lexical import LiveLexical
 from indexer.plan import SCAN, Plan
-from indexer.search.delta import Delta, DeltaView
+from indexer.search.delta import DeltaView
 from indexer.search.filter_cache import FilterCache, Selection
-from indexer.search.generation import OpenedGeneration, Verify
+from indexer.search.generation import OpenedGeneration
 from indexer.search.results import StageClock
 from indexer.storage.documents import StoredDocument
-from indexer.storage.journal import Journal
-from indexer.storage.manifest import ModelFacts
-from indexer.storage.recorded_model import RecordedModel
 from models.nesting import Vectors, truncate
 
 _MOST_HIDDEN = 0.25
@@ -158,73 +154,6 @@ class View:
     @cached_property
     def _visible(self) -> RowSet:
         return self.delta.visible(None)
-
-
-class LiveGeneration:
-    """An opened generation that takes in the updates since. One thread at a time may let it catch up.
-
-    Attributes:
-        name, opened, model: of the generation.
-        view: what searches see.
-        seen: the journal's signal when it was last read.
-    """
-
-    def __init__(
-        self, path: Path, journal: Journal, model_of: Callable[[ModelFacts], RecordedModel], verify: Verify
-    ) -> None:
-        """Open a generation and read its updates.
-
-        Args:
-            path: the generation's folder.
-            journal: of the index.
-            model_of: finds the model.
-            verify: which files are compared with their checksums.
-
-        Raises:
-            BundleError: a file of it, or the journal, cannot be used.
-        """
-        self.name, self.opened = path.name, OpenedGeneration(path, verify)
-        self.model = model_of(self.opened.manifest.model)
-        self._journal = journal
-        self._sequence = self._shown = journal.start_of(self.name)
-        self._delta = Delta(self.opened.documents, self.opened.vectors, self.model.facts.content_hash)
-        self._forget()
-        self.view = self._view()
-        self.seen = 0
-        try:
-            self.catch_up()
-        except BaseException:
-            self.opened.close()
-            raise
-
-    def added(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
-        """Return those of the documents with these ids that updates have added; one thread at a time may ask."""
-        return self._delta.fetch(ids)
-
-    def catch_up(self) -> None:
-        """Read the operations that have come, and let searches see them all at once.
-
-        Raises:
-            PrunedError: some of them are gone; a later generation has them.
-        """
-        seen = self._journal.signal
-        for page in self._journal.pages(self._sequence):
-            self._delta.apply(page)
-            self._sequence = page[-1].sequence
-            if self._delta.tidy():
-                self._forget()
-        if self._sequence > self._shown:
-            self.view = self._view()
-            self._shown = self._sequence
-        self.seen = seen
-
-    def _view(self) -> View:
-        return View(self.opened, self._delta.view(), self._filters, self._lexical)
-
-    def _forget(self) -> None:
-        """Begin anew with what was taken down of added rows, by their numbers."""
-        self._filters = FilterCache(self.opened.documents, self.opened.manifest.rows)
-        self._lexical = None if self.opened.lexical is None else LiveLexical(self.opened.lexical)
 
 
 def _widened(plan: Plan, rows: int, hidden: int) -> Plan:

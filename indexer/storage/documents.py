@@ -92,7 +92,7 @@ class DocumentWriter:
     def commit(self, documents: Sequence[Document], rejected: Iterable[CorpusRow], place: Place) -> None:
         """Add documents after those that are in, and the rejected rows, and move the place, all or nothing."""
         first = self.count
-        rows = [(first + i, doc.id, _dump(doc.payload)) for i, doc in enumerate(documents)]
+        rows = [(first + i, doc.id, payload_json(doc.payload)) for i, doc in enumerate(documents)]
         self._connection.execute("BEGIN")
         with self._connection:
             self._connection.executemany("INSERT INTO documents VALUES (?, ?, ?)", rows)
@@ -222,5 +222,10 @@ def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[str] |
         yield from connection.execute(f"{query} IN ({','.join('?' * len(part))})", part)
 
 
-def _dump(payload: dict[str, Any]) -> str:
+def payload_json(payload: dict[str, Any]) -> str:
+    """Return a payload as the JSON that is stored.
+
+    Raises:
+        ValueError, TypeError, RecursionError: a value that JSON cannot hold.
+    """
     return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,11 +164,11 @@ def test_work_is_prefixes_times_size_plus_candidates_times_full_size(built_by):
     vectors = index.encoder.encode_queries(make_texts(4, seed=2))
     exact = index.plan(SearchOptions(dims=DIMENSION))
     scan = index.plan(SearchOptions(dims=8, candidates=100))
-    assert index.work(vectors, exact) == 1000 * DIMENSION
-    assert index.work(vectors, scan) == 1000 * 8 + 100 * DIMENSION
+    assert index.multiply_adds(vectors, exact) == 1000 * DIMENSION
+    assert index.multiply_adds(vectors, scan) == 1000 * 8 + 100 * DIMENSION
     graph = index.plan(SearchOptions(candidates=100))
     assert graph.structure == "hnsw"
-    assert index.work(vectors, graph) < 1000 * graph.dims + 100 * DIMENSION
+    assert index.multiply_adds(vectors, graph) < 1000 * graph.dims + 100 * DIMENSION
 
 
 @pytest.mark.parametrize(
@@ -303,3 +304,28 @@ def test_an_index_that_goes_over_to_another_generation_closes_the_first_when_nob
         del view
         assert documents in closed
         assert index.search(["w1"]).hits[0][0].id == "a"
+
+
+class TestASingleValueInsteadOfAList:
+    """Python iterates over the letters of a text: ``search("moon")`` would search for m, o, o and n."""
+
+    @pytest.mark.parametrize(
+        ("call", "param"),
+        [
+            (lambda index: index.search("moon"), "query"),
+            (lambda index: index.search(""), "query"),
+            (lambda index: index.search_images("photo.png"), "image"),
+            (lambda index: index.search_images(Path("photo.png")), "image"),
+            (lambda index: index.search_images(b"\x89PNG"), "image"),
+            (lambda index: index.get("12"), "ids"),
+            (lambda index: index.delete("12"), "ids"),
+        ],
+        ids=["search", "search-empty", "images-str", "images-path", "images-bytes", "get", "delete"],
+    )
+    def test_it_is_refused(self, index, call, param):
+        with pytest.raises(InvalidOptionError, match="pass a list") as caught:
+            call(index)
+        assert caught.value.param == param
+
+    def test_lists_and_tuples_are_searched(self, index):
+        assert index.search(("w1",)).hits == index.search(["w1"]).hits

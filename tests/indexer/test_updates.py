@@ -15,6 +15,7 @@ from indexer.errors import BundleBusyError, BundleCorruptError
 from indexer.filters import parse_filter
 from indexer.search.results import StageClock
 from indexer.storage.generations import Generations
+from indexer.storage.journal import Journal
 from indexer.storage.vectors import StoredVectors, encode
 from indexer.updates import Updates, update_facts
 from models import InvalidOptionError, truncate
@@ -242,9 +243,10 @@ def test_a_document_the_model_gives_nan_for_is_refused(tmp_path):
 
 def test_ids_to_delete_must_be_a_list_of_texts(tmp_path):
     with make_index(tmp_path, ["w1"], ENCODER) as index:
-        for wrong in ("abc", [1]):
-            with pytest.raises(InvalidOptionError, match=r"ids .*: give a list of texts"):
-                index.delete(wrong)
+        with pytest.raises(InvalidOptionError, match=r"ids given as a single value .*: pass a list"):
+            index.delete("abc")
+        with pytest.raises(InvalidOptionError, match=r"ids \[1\]: give a list of texts"):
+            index.delete([1])
         assert index.delete(["a\ud800"]) == 0
         assert index.delete([]) == 0
 
@@ -376,7 +378,7 @@ def test_a_build_by_another_model_ends_updates_by_the_old_one(tmp_path):
     with make_index(tmp_path, make_texts(20), ENCODER) as index:
         index.upsert([document("a")])
         build_index(Corpus([tmp_path / "corpus.jsonl"]), make_encoder(seed=9), index.root, BuildOptions(dims=16))
-        with pytest.raises(ModelMismatchError, match=r"has been built again with model 'tiny' .*: open it again"):
+        with pytest.raises(ModelMismatchError, match=r"was rebuilt with model 'tiny' .*: open it again"):
             index.upsert([document("b")])
         with pytest.raises(ModelMismatchError, match="open it again"):
             index.delete(["a"])
@@ -519,14 +521,14 @@ def test_a_payload_comes_back_as_it_was_given(tmp_path):
 def test_updates_read_before_an_error_are_shown_once_it_is_over(tmp_path, monkeypatch):
     with make_index(tmp_path, ["w1"], ENCODER) as index, Updates.open(index.root, encoder=ENCODER) as updates:
         updates.upsert([document("a")])
-        pages = type(index._journal).pages
+        pages = Journal.pages
 
         def broken(journal, after, until=None):
             yield next(pages(journal, after, until))
             raise BundleBusyError("others have been writing")
 
         with monkeypatch.context() as patched:
-            patched.setattr(type(index._journal), "pages", broken)
+            patched.setattr(Journal, "pages", broken)
             with pytest.raises(BundleBusyError, match="others have been writing"):
                 index.search(["w1"])
         assert len(index) == 2
