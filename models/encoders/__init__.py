@@ -1,1 +1,1 @@
-"""Encoders: texts, images and tokens become unit vectors whose prefixes are embeddings too."""
+"""Encoders: turn texts and images into unit vectors whose prefixes are embeddings too."""

@@ -1,28 +1,39 @@
-"""What every encoder offers."""
+"""The interfaces of encoders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
-
-from PIL import Image
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from models.nesting import Nesting, Vectors
 
+if TYPE_CHECKING:
+    from PIL import Image
+    from tokenizers import Tokenizer
+
 WORDLLAMA = "wordllama"
+"""Name of the built-in static encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Text a model wants in front of a query and of a document; empty where it wants none."""
+    """Text that a model expects before a query and before a document; empty if it expects none.
+
+    >>> Prompts(query="search_query: ", document="search_document: ")
+    """
 
     query: str = ""
     document: str = ""
 
     @classmethod
     def chosen(cls, own: Mapping[str, str | None], query: str | None, document: str | None) -> Self:
-        """Take a model's own prompts, by the names sentence-transformers gives them, except where one is given."""
+        """Return a model's own prompts, replaced by the given ones.
+
+        Args:
+            own: the model's prompts under sentence-transformers' names ``query`` and ``document``.
+            query, document: replace the model's own prompt unless None.
+        """
         return cls(
             own.get("query") or "" if query is None else query,
             own.get("document") or "" if document is None else document,
@@ -31,15 +42,20 @@ class Prompts:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns texts into unit vectors whose prefixes are embeddings too.
+    """Encodes texts as unit vectors whose prefixes are embeddings too.
+
+    >>> encoder = load_encoder("wordllama")
+    >>> documents = encoder.encode_documents(["Rain is likely.", "Markets fell."])  # shape (2, 256), unit rows
+    >>> queries = encoder.encode_queries(["weather"])
+    >>> scores = queries @ documents.T  # cosines, shape (1, 2)
 
     Attributes:
-        name: what :func:`load_encoder` finds the model by.
-        dimension: the full size D.
+        name: the name that :func:`models.load_encoder` finds the model by.
+        dimension: the full dimension D.
         nesting: the sizes the model was trained for.
-        prompts: what is put in front of texts.
-        content_hash: sha256 of everything that decides the vectors: weights, tokenizer, prompts. Two encoders
-            with the same hash give the same vectors.
+        prompts: the text put before queries and documents.
+        content_hash: sha256 of everything that determines the vectors: weights, tokenizer and prompts. Encoders with
+            the same hash produce the same vectors.
     """
 
     @property
@@ -78,8 +94,23 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class ImageEncoder(Encoder, Protocol):
-    """An encoder whose vectors of images and, where it has a text side, of texts can be compared."""
+    """An encoder of images and, if the model has a text side, of texts in the same vector space."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Encode images as from :func:`models.data.images.read_image`: float32, shape (len(images), D), unit rows."""
+        """Encode images as :func:`models.read_image` returns them: float32, shape (len(images), D), unit rows."""
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder whose tokenizer can be used on its own, from any number of threads."""
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Truncates texts where the model does and never pads; None if the model's tokenizer is of another library."""
+        ...
+
+    @property
+    def special_tokens(self) -> bool:
+        """Whether the model adds special tokens around a text."""
         ...

@@ -1,4 +1,4 @@
-"""Where a model runs."""
+"""The device a model runs on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from models.errors import ModelError
 
 
 def choose_device(device: str) -> str:
-    """Return ``device``, or for ``auto`` the GPU where torch sees one and the CPU where not.
+    """Return ``device``; for ``auto``, the GPU if torch finds one and the CPU otherwise.
 
     Raises:
-        ModelError: ``cuda`` was asked for and torch sees no GPU.
+        ModelError: ``device`` is a GPU and torch finds none.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

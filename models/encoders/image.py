@@ -1,4 +1,4 @@
-"""Vision models and text-image models of the CLIP kind, through sentence-transformers."""
+"""Vision models and CLIP-like text-image models, through sentence-transformers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from models.errors import InvalidOptionError
 from models.nesting import Nesting, Vectors, truncate
 
 _IMAGE_BATCH = 32
-# What decides the pixels a model sees, by the names of transformers' image processors. Their other settings name
-# classes and versions, which may change under the same pixels.
+# The settings of transformers' image processors that determine the pixels a model sees. Other settings name classes
+# and versions, which may change while the pixels stay the same.
 _PIXEL_SETTINGS = (
     "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor", "do_normalize",
     "image_mean", "image_std",
@@ -27,36 +27,36 @@ _PIXEL_SETTINGS = (
 
 
 class ImageModelEncoder(SentenceTransformerEncoder):
-    """A model with an image side, and in CLIP's kind (CLIP, SigLIP) a text side in the same space.
+    """A vision model, or a text-image model (CLIP, SigLIP) with images and texts in one vector space.
 
-    Documents are images or texts, queries too. A vision model without a text side refuses texts.
+    Documents and queries are images or texts. A vision model without a text side refuses texts.
     """
 
     def __init__(self, name: str, model: SentenceTransformer, nesting: Nesting | None, prompts: Prompts) -> None:
         super().__init__(name, model, nesting, prompts)
         first = model[0]
         if first.model.config.model_type.startswith("siglip"):
-            # SigLIP reads a text off its last position and was trained on texts padded to one length.
+            # SigLIP pools at the last position and was trained on texts padded to one length.
             first.processing_kwargs = {"text": {"padding": "max_length"}}
         if first.module_output_name == "token_embeddings" and hasattr(first.model, "pooler"):
-            # Unused, absent from many model files and then drawn by chance, which content_hash would show.
+            # Unused, and absent from many model files: random weights would then change content_hash at every load.
             first.model.pooler = torch.nn.Identity()
 
     @classmethod
     def of(cls, encoder: SentenceTransformerEncoder) -> Self:
-        """Take over a loaded model."""
+        """Wrap the model of a loaded encoder."""
         return cls(encoder.name, encoder.model, encoder.nesting, encoder.prompts)
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 over every weight, the tokenizer, the prompts and how images become pixels."""
+        """sha256 of the weights, the tokenizer, the prompts and the image preprocessing."""
         processor = getattr(self.model[0].processor, "image_processor", self.model[0].processor)
         settings: dict[str, Any] = {key: getattr(processor, key, None) for key in _PIXEL_SETTINGS}
         text = json.dumps(settings, sort_keys=True, default=dict)
         return hashlib.sha256((super().content_hash + text).encode()).hexdigest()
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Encode images; see :class:`models.encoders.base.ImageEncoder`."""
+        """Encode images; see :class:`models.ImageEncoder`."""
         return self._unit([{"image": image} for image in images])
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
@@ -64,7 +64,7 @@ class ImageModelEncoder(SentenceTransformerEncoder):
             raise InvalidOptionError(
                 "query", f"model {self.name!r} encodes images only, not {texts[0]!r:.80}: give an image"
             )
-        # Named a text, because sentence-transformers would fetch a bare one that looks like an image's address.
+        # Marked as text, because sentence-transformers would fetch a plain string that looks like an image's URL.
         return self._unit([{"text": prompt + text} for text in texts])
 
     def _unit(self, inputs: Sequence[dict[str, Any]]) -> Vectors:

@@ -1,4 +1,4 @@
-"""Static embedding tables: a text's vector is the mean of its tokens' rows. Needs neither torch nor a network."""
+"""Static encoders: a text's vector is the mean of its tokens' rows of a table. Needs neither torch nor a network."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _STATIC = "StaticEmbedding"
 _WORDLLAMA_NESTING = Nesting((64, 128, 256))
 
 
-def is_static_directory(path: Path) -> bool:
-    """Tell whether a sentence-transformers directory holds a static table and nothing else that changes directions."""
-    modules = path / "modules.json"
+def is_static_directory(path: str | Path) -> bool:
+    """Return whether a sentence-transformers directory holds a static table, and otherwise at most a normalisation."""
+    modules = Path(path) / "modules.json"
     if not modules.exists():
         return False
     kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in read_json(modules)]
@@ -35,11 +35,15 @@ def is_static_directory(path: Path) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StaticEncoder:
-    """An encoder over a token table; equal to sentence-transformers' ``StaticEmbedding`` followed by ``truncate``.
+    """A token table as an encoder; equal to sentence-transformers' ``StaticEmbedding`` followed by ``truncate``.
+
+    >>> encoder = StaticEncoder.wordllama()
+    >>> encoder.encode_documents(["a text"])  # shape (1, 256), unit rows
 
     Attributes:
+        name, nesting, prompts: see :class:`models.Encoder`.
         table: float32, shape (vocabulary, D).
-        tokenizer: cuts long texts where its own file says so, never pads.
+        tokenizer: truncates long texts if its file says so; never pads.
     """
 
     name: str
@@ -56,9 +60,12 @@ class StaticEncoder:
         query_prompt: str | None = None,
         document_prompt: str | None = None,
     ) -> StaticEncoder:
-        """Read the 256-dimensional table, Matryoshka-trained at 64, 128 and 256, out of the ``wordllama`` package.
+        """Load the 256-dimensional table of the ``wordllama`` package, Matryoshka-trained at 64, 128 and 256.
 
-        Its own loader would ask a model hub for the tokenizer; the files are read directly instead.
+        The files are read directly, because the package's own loader would fetch the tokenizer from a model hub.
+
+        Raises:
+            ModelError: the package is not installed, or its files cannot be read.
         """
         spec = importlib.util.find_spec("wordllama")
         if spec is None or not spec.submodule_search_locations:
@@ -75,13 +82,18 @@ class StaticEncoder:
     @classmethod
     def from_directory(
         cls,
-        path: Path,
-        nesting: Nesting | None = None,
+        path: str | Path,
         *,
+        nesting: Nesting | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
     ) -> StaticEncoder:
-        """Read a sentence-transformers directory whose only trained module is a static table."""
+        """Load a sentence-transformers directory whose only trained module is a static table.
+
+        Raises:
+            ModelError: the files cannot be read, or ``nesting`` does not end at the table's dimension.
+        """
+        path = Path(path)
         part = path / read_json(path / "modules.json")[0]["path"]
         config = path / "config_sentence_transformers.json"
         own = read_json(config).get("prompts", {}) if config.exists() else {}
@@ -106,40 +118,43 @@ class StaticEncoder:
 
     @property
     def special_tokens(self) -> bool:
-        """A table has no use for them."""
+        """False: a static table needs none."""
         return False
 
     @property
     def dimension(self) -> int:
-        """The full size D."""
+        """The full dimension D."""
         return int(self.table.shape[1])
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 over table, tokenizer and prompts."""
+        """sha256 of the table, the tokenizer and the prompts."""
         digest = hashlib.sha256(self.table.tobytes())
         for text in (self.tokenizer.to_str(), self.prompts.query, self.prompts.document):
             digest.update(b"\0" + text.encode())
         return digest.hexdigest()
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Encode documents; see :class:`models.encoders.base.Encoder`."""
+        """Encode documents; see :class:`models.Encoder`."""
         return self._encode([self.prompts.document + text for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Encode queries; see :class:`models.encoders.base.Encoder`."""
+        """Encode queries; see :class:`models.Encoder`."""
         return self._encode([self.prompts.query + text for text in texts])
 
     def token_counts(self, texts: Sequence[str]) -> csr_array:
-        """Count tokens: float32, shape (len(texts), vocabulary); times the table it gives vectors up to their length.
+        """Count the tokens of documents; the counts times the table are the documents' vectors before normalisation.
 
-        A document's prompt is put in front, as in :meth:`encode_documents`. Tokens that repeat have several entries.
+        The document prompt is put before each text, as in :meth:`encode_documents`.
+
+        Returns:
+            float32, shape (len(texts), vocabulary). A repeated token has several entries.
         """
         return self._counts([self.prompts.document + text for text in texts])
 
     def _encode(self, texts: list[str]) -> Vectors:
-        # The mean's scale does not matter: truncate() normalises. A sparse count matrix times the table sums the
-        # rows of each text without gathering them first (5 times faster than a gather here).
+        # A sum serves as the mean, because truncate() normalises. A sparse count matrix times the table sums the rows
+        # of each text without gathering them first (5 times faster than a gather here).
         return truncate(self._counts(texts) @ self.table, self.dimension)
 
     def _counts(self, texts: list[str]) -> csr_array:

@@ -1,4 +1,4 @@
-"""Any sentence-transformers model, by directory or hub name."""
+"""Any sentence-transformers model, from a directory or a hub."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-# Set before the hub client is imported: this project reports nothing to anyone.
+# Set before the hub client is imported: this project sends no telemetry.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import torch
@@ -23,9 +23,13 @@ from models.nesting import Nesting, Vectors, truncate
 
 
 class SentenceTransformerEncoder:
-    """An encoder around a ``SentenceTransformer``.
+    """A ``SentenceTransformer`` as an encoder.
 
-    Prompts are the model's own ``query`` and ``document`` prompts unless replaced.
+    Prompts are the model's own ``query`` and ``document`` prompts unless replaced. :func:`models.load_encoder` loads
+    models by name; construct this class to use a model that is already in memory:
+
+    >>> model = SentenceTransformer("all-MiniLM-L6-v2")
+    >>> SentenceTransformerEncoder("minilm", model, nesting=None, prompts=Prompts())
     """
 
     def __init__(self, name: str, model: SentenceTransformer, nesting: Nesting | None, prompts: Prompts) -> None:
@@ -39,18 +43,23 @@ class SentenceTransformerEncoder:
     @classmethod
     def load(
         cls,
-        name: str,
-        nesting: Nesting | None = None,
+        name: str | Path,
         *,
+        nesting: Nesting | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
         device: str = "auto",
     ) -> SentenceTransformerEncoder:
-        """Load by directory (nothing is fetched) or by hub name (fetched where it is not cached).
+        """Load a model from a directory (without network access) or by hub name (downloaded unless cached).
+
+        Args:
+            name: the directory or the hub name.
+            nesting, query_prompt, document_prompt, device: see :func:`models.load_encoder`.
 
         Raises:
-            ModelError: no such model, or its files cannot be read.
+            ModelError: there is no such model, or its files cannot be read.
         """
+        name = str(name)
         path = Path(name).expanduser()
         local = path.is_dir()
         try:
@@ -67,45 +76,45 @@ class SentenceTransformerEncoder:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 over every weight, the tokenizer and the prompts."""
+        """sha256 of the weights, the tokenizer and the prompts."""
         digest = hashlib.sha256()
         for key, tensor in sorted(self.model.state_dict().items()):
             digest.update(key.encode() + str(tensor.dtype).encode())
-            # Viewed as bytes because NumPy has no bfloat16.
+            # Viewed as bytes, because NumPy has no bfloat16.
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        rules = self._rules()
-        for text in (str(rules.to_str()) if rules else "", self.prompts.query, self.prompts.document):
+        tokenizer = self._plain_tokenizer()
+        for text in (str(tokenizer.to_str()) if tokenizer else "", self.prompts.query, self.prompts.document):
             digest.update(b"\0" + text.encode())
         return digest.hexdigest()
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
-        """A copy of the model's, so that counting tokens leaves alone what another thread encodes with."""
-        rules = self._rules()
+        """A copy of the model's tokenizer, so that counting tokens does not interfere with a thread that encodes."""
+        tokenizer = self._plain_tokenizer()
         longest = getattr(self.model, "max_seq_length", None)
-        if rules and isinstance(longest, int):
-            rules.enable_truncation(longest)
-        return rules
+        if tokenizer and isinstance(longest, int):
+            tokenizer.enable_truncation(longest)
+        return tokenizer
 
     @property
     def special_tokens(self) -> bool:
-        """Transformers were trained with them."""
+        """True: transformers are trained with them."""
         return True
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Encode documents; see :class:`models.encoders.base.Encoder`."""
+        """Encode documents; see :class:`models.Encoder`."""
         return self._encode(texts, self.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Encode queries; see :class:`models.encoders.base.Encoder`."""
+        """Encode queries; see :class:`models.Encoder`."""
         return self._encode(texts, self.prompts.query)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
         vectors = self.model.encode(list(texts), prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
         return truncate(vectors.reshape(len(texts), self.dimension), self.dimension)
 
-    def _rules(self) -> Tokenizer | None:
-        """Copy the tokenizer, without the padding and cutting that every call sets anew and leaves set."""
+    def _plain_tokenizer(self) -> Tokenizer | None:
+        """Copy the tokenizer without padding and truncation, which every encode call sets and leaves set."""
         tokenizer = self.model.tokenizer
         rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if not isinstance(rust, Tokenizer):
