@@ -65,7 +65,7 @@ class WorkMeter(Meter):
         return looked_at * plan.dims + sum(n * stage.dims for n, stage in zip(taken, plan.stages, strict=True))
 
     def _looked_at(self, plan: Plan, effort: int | None) -> float:
-        return self._opened.shortlist.work(truncate(self._queries, plan.dims), plan.candidates, effort)
+        return self._opened.shortlist.comparisons(truncate(self._queries, plan.dims), plan.candidates, effort)
 
 
 def plan_of(calibrated: CalibratedPlan, rows: int) -> Plan:

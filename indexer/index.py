@@ -264,13 +264,13 @@ class Index:
         view = self.view
         compared = float(len(view))
         if plan.structure != SCAN:
-            coarse, work = truncate(queries, plan.dims), view.opened.shortlist.work
-            compared = work(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
+            coarse, comparisons = truncate(queries, plan.dims), view.opened.shortlist.comparisons
+            compared = comparisons(coarse, plan.candidates, plan.effort) + len(view.delta.rows)
             if plan.second_look:
                 clock = StageClock()
                 view.rank(queries, plan, None, clock, self.threads)
                 again = sum(stage.again or 0 for stage in clock.stages)
-                compared += again * work(coarse, plan.candidates, plan.second_look.effort)
+                compared += again * comparisons(coarse, plan.candidates, plan.second_look.effort)
         if plan.single:
             return compared * plan.dims
         taken = [plan.candidates, *(stage.keep for stage in plan.stages[:-1])]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
+from typing import Any
 
 from indexer.calibration.measure import Trial
 from indexer.calibration.pareto import front, thinned
@@ -37,7 +38,7 @@ class Grid:
     """The plans of one index for one k, tried from cheap to dear, and no further than they gain."""
 
     def __init__(
-        self, shortlist: Shortlist, structure: str, own_dims: int, sizes: Sequence[int], rows: int, k: int
+        self, shortlist: Shortlist[Any], structure: str, own_dims: int, sizes: Sequence[int], rows: int, k: int
     ) -> None:
         """Describe the index.
 

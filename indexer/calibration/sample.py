@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Sample:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def trials(self, facts: ShortlistFacts, rows: int, until: float) -> tuple[Shortlist, list[Trial]]:
+    def trials(self, facts: ShortlistFacts, rows: int, until: float) -> tuple[Shortlist[Any], list[Trial]]:
         """Build a structure and try its plans.
 
         Args:

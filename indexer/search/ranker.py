@@ -28,7 +28,11 @@ class Ranker:
     """Searches the rows of one generation."""
 
     def __init__(
-        self, vectors: StoredVectors, shortlist: Shortlist, distinct: DistinctRows, norms: PrefixNorms | None = None
+        self,
+        vectors: StoredVectors,
+        shortlist: Shortlist[Any],
+        distinct: DistinctRows,
+        norms: PrefixNorms | None = None,
     ) -> None:
         """Take a generation's parts; a certified stop needs ``norms``."""
         self.vectors, self.shortlist, self.distinct, self._norms = vectors, shortlist, distinct, norms

@@ -1,49 +1,50 @@
-"""What every shortlist structure offers: candidates for a query from the first Ds dimensions of each row."""
+"""The interface of shortlist structures: candidates for a query from the first Ds dimensions of each row."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models.errors import InvalidOptionError
 from models.nesting import Vectors
 
 Rows = npt.NDArray[np.int64]
 Bitmap = npt.NDArray[np.uint8]
-"""One bit a row, lowest bit first: bit i & 7 of byte i >> 3 says whether row i may be found."""
+"""One bit per row, lowest bit first: bit i & 7 of byte i >> 3 is set if row i may be returned."""
 Blocks = Iterator[tuple[int, Vectors]]
 """Unit prefixes as (first row, float32 of shape (n, Ds)), in row order without gaps."""
 
 
 class PrefixSource(Protocol):
-    """All rows' unit prefixes; may be read more than once."""
+    """The unit prefixes of all rows, readable more than once."""
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows N."""
 
     @property
     def dims(self) -> int:
-        """Ds."""
+        """Prefix size Ds."""
 
     def blocks(self) -> Blocks:
-        """Stream the prefixes; each call begins anew."""
+        """Stream the prefixes from the first row on."""
 
     def sample(self, count: int, seed: int = 0) -> Vectors:
-        """Draw ``min(count, rows)`` rows without repetition, C-contiguous; the same for the same seed."""
+        """Draw ``min(count, rows)`` distinct rows, C-contiguous; the same rows for the same seed."""
 
 
 class Candidates(NamedTuple):
-    """What a structure found: both of shape (n, K), nearest first.
+    """The result of a shortlist search; both arrays have shape (n, K), nearest first.
 
     Attributes:
-        scores: float32, the structure's own estimate of the inner product of the unit prefixes; -inf where none.
-        rows: int64; -1 where fewer were found.
+        scores: float32, the structure's estimate of the inner product of the unit prefixes; -inf in unused places.
+        rows: int64; -1 in unused places.
     """
 
     scores: Vectors
@@ -51,75 +52,80 @@ class Candidates(NamedTuple):
 
 
 class ShortlistOptions(BaseModel):
-    """Build options of a structure: validated once, saved in the manifest."""
+    """Build options of a structure, validated once and saved in the manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Shortlist(ABC):
+Options = TypeVar("Options", bound=ShortlistOptions)
+
+
+class Shortlist(ABC, Generic[Options]):
     """A coarse structure over unit prefixes of Ds dimensions, searched by inner product.
 
-    A structure is built once and read by any number of threads. A search of one query runs on the calling thread
-    alone; of many queries, on ``threads`` threads.
+    A structure is immutable once built, and any number of threads may search it. A single query is searched on the
+    calling thread; a batch is split over ``threads`` threads.
     """
 
     kind: ClassVar[str]
-    """The name in manifests and on the command line."""
+    """Name in manifests and on the command line."""
     file_name: ClassVar[str]
-    """The file it lives in."""
+    """File that holds the structure in a generation's directory."""
     options_type: ClassVar[type[ShortlistOptions]]
+    """The ``Options`` of this structure."""
     exact: ClassVar[bool] = False
-    """Whether it looks at every row, so that effort means nothing to it."""
+    """Whether a search compares every row, so that effort has no meaning."""
     filters: ClassVar[bool] = True
-    """Whether :meth:`search` takes a bitmap of the rows that may be found."""
+    """Whether :meth:`search` accepts a bitmap of allowed rows."""
 
     @property
     def exact_scores(self) -> bool:
-        """Whether the scores of its candidates are cosines of the prefixes, exact to rounding."""
+        """Whether scores are the cosines of the prefixes, exact to rounding."""
         return self.exact
 
     @property
     def close_scores(self) -> bool:
-        """Whether its scores rank candidates nearly as cosines of the prefixes do: those of 8 bits a dimension."""
+        """Whether scores rank candidates almost as the cosines do, as with codes of 8 bits per dimension."""
         return self.exact_scores
 
     @classmethod
     def unavailable(cls, build: bool = True) -> str | None:
-        """Return why this machine cannot run the structure and what to use in its place; None where it can.
+        """Return why this machine cannot run the structure and what to use instead; None if it can.
 
         Args:
-            build: whether it is to be built here, or only loaded and searched.
+            build: whether the structure is to be built here, rather than only loaded and searched.
         """
         return None
 
     @classmethod
     @abstractmethod
-    def build(cls, prefixes: PrefixSource, options: ShortlistOptions) -> Self:
-        """Build from all rows' prefixes.
+    def build(cls, prefixes: PrefixSource, options: Options) -> Self:
+        """Build from the prefixes of all rows.
 
         Args:
-            prefixes: what is held.
-            options: of :attr:`options_type`.
+            prefixes: the rows to index.
+            options: an instance of :attr:`options_type`.
 
         Raises:
-            InvalidOptionError: the options do not fit the number of rows or dimensions; the message names what does.
+            InvalidOptionError: the options do not fit the number of rows or dimensions; the message gives the limits.
+            OptionalDependencyError: a package that builds the structure is not installed.
         """
 
     @classmethod
     @abstractmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises:
             BundleCorruptError: the file cannot be read.
-            OutOfMemoryError: there is not enough memory for it.
+            OptionalDependencyError: the package that reads the file is not installed.
+            OutOfMemoryError: there is not enough memory for the structure.
         """
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write to one file."""
+        """Write the structure to one file."""
 
-    @abstractmethod
     def search(
         self,
         prefixes: Vectors,
@@ -132,22 +138,32 @@ class Shortlist(ABC):
 
         Args:
             prefixes: unit query prefixes, float32, shape (n, Ds), C-contiguous and finite.
-            candidates: rows wanted for each query, K ≥ 1; may be more than there are.
-            effort: how hard to look, in the structure's own unit; None for its default. Ignored by exact structures.
-            allowed: rows that may be found, all where None; only where :attr:`filters` says so.
-            threads: used where there is more than one query.
+            candidates: number of candidates per query, K ≥ 1; may exceed N.
+            effort: how thoroughly to search, in the structure's own unit (for example efSearch or nprobe); the
+                structure's default if None. Exact structures ignore it.
+            allowed: rows that may be returned; all if None. Only supported if :attr:`filters` is true.
+            threads: number of threads for a batch of queries.
 
         Raises:
-            InvalidOptionError: effort under 1.
+            InvalidOptionError: effort is below 1.
         """
+        if effort is not None and effort < 1 and not self.exact:
+            raise InvalidOptionError("effort", f"effort {effort}: give at least 1")
+        return self._search(prefixes, candidates, effort, allowed, threads)
+
+    @abstractmethod
+    def _search(
+        self, prefixes: Vectors, candidates: int, effort: int | None, allowed: Bitmap | None, threads: int
+    ) -> Candidates:
+        """Do the work of :meth:`search`, whose arguments have been checked."""
 
     @abstractmethod
     def efforts(self, candidates: int) -> list[int | None]:
-        """Return efforts worth trying in calibration for K candidates, cheapest first; [None] where there is none."""
+        """Return the efforts that calibration should try for K candidates, cheapest first; [None] if exact."""
 
     @abstractmethod
-    def work(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
-        """Return the prefixes looked at for a query, the mean over ``prefixes``; found by searching for them."""
+    def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
+        """Return the mean number of rows compared per query, measured by searching for ``prefixes``."""
 
     @property
     @abstractmethod
@@ -155,5 +171,5 @@ class Shortlist(ABC):
         """Bytes held in memory."""
 
     def describe(self) -> dict[str, Any]:
-        """Facts for ``inspect``."""
+        """Return facts for ``mrl index inspect``."""
         return {"kind": self.kind, "memory_bytes": self.memory_bytes}

@@ -1,4 +1,4 @@
-"""CAGRA: a graph that a GPU builds in a fraction of the time (arXiv 2308.15136), searched there or on a CPU."""
+"""CAGRA: a graph that a GPU builds in a fraction of the time (arXiv 2308.15136), searched on the GPU or a CPU."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import Field
 
 from indexer.kernels.rows import Rows
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, ShortlistOptions
-from indexer.shortlist.effort import beam_efforts, beam_width
-from indexer.shortlist.faiss_file import FaissShortlist
+from indexer.shortlist.beam import beam_width
+from indexer.shortlist.faiss_file import FaissGraph
 from indexer.shortlist.gathered import gather, inner_products
-from indexer.shortlist.hnsw import graph_bytes
+from models.errors import OptionalDependencyError
 from models.nesting import Vectors
 
 _LEAST_ROWS = 4096
-"""Fewer are linked on the CPU in no time, and the GPU's clustering wants more."""
+"""Fewer rows are linked on the CPU in no time, and the GPU's clustering needs more."""
 _WIDEST_ON_GPU = 512
 """The widest beam that one block of GPU threads holds (cuVS, ``itopk_size``)."""
 _ENTRIES = 64
@@ -26,12 +26,12 @@ _STARTS = 8
 
 
 class CagraOptions(ShortlistOptions):
-    """How the graph is built.
+    """Options of ``cagra``.
 
     Attributes:
-        degree: neighbours of a row.
-        first_degree: neighbours of a row before the least useful are dropped.
-        algorithm: how the first neighbours are found: by an IVF-PQ index, or by descent from random ones.
+        degree: neighbours per row.
+        first_degree: neighbours per row before the least useful are pruned.
+        algorithm: how the first neighbours are found: with an IVF-PQ index, or by nearest-neighbour descent.
     """
 
     degree: int = Field(default=64, ge=8, le=256, multiple_of=2)
@@ -39,11 +39,11 @@ class CagraOptions(ShortlistOptions):
     algorithm: Literal["ivf_pq", "nn_descent"] = "ivf_pq"
 
 
-class CagraShortlist(FaissShortlist):
-    """FAISS ``GpuIndexCagra`` over float16 prefixes, kept and searched without a GPU as ``IndexHNSWCagra``.
+class CagraShortlist(FaissGraph[CagraOptions]):
+    """FAISS ``GpuIndexCagra`` over float16 prefixes, stored and searched without a GPU as ``IndexHNSWCagra``.
 
-    By Euclidean distance, as the search by inner product over float16 hangs (FAISS, ``gpu/test/test_cagra.py``).
-    Effort is the width of the beam, by default the number of candidates. Building needs all prefixes in memory.
+    Compares by Euclidean distance, because the search by inner product over float16 hangs (FAISS,
+    ``gpu/test/test_cagra.py``). Building needs all prefixes in memory.
     """
 
     kind = "cagra"
@@ -52,48 +52,42 @@ class CagraShortlist(FaissShortlist):
 
     def __init__(self, index: Any) -> None:
         super().__init__(index)
-        # FAISS draws entries anew for every search; results that can be repeated need the same ones.
+        # FAISS draws new entry points for every search; reproducible results need fixed ones.
         self._entries = np.unique(np.linspace(0, max(0, index.ntotal - 1), _ENTRIES).astype(np.int32))[: index.ntotal]
         self._entry_rows = index.storage.reconstruct_batch(self._entries.astype(np.int64))
         self._gpu = _GpuCopy.of(index) if index.ntotal and _why_no_gpu() is None else None
 
     @classmethod
     def unavailable(cls, build: bool = True) -> str | None:
-        """Say where there is no GPU to build on; what is built is searched anywhere."""
+        """Return why the structure cannot be built here; it can be searched anywhere."""
         if build and (reason := _why_no_gpu()):
             return f"{reason}; use 'hnsw', or build on a machine with a GPU: the index is searched without one"
         return None
 
     @classmethod
-    def build(cls, prefixes: PrefixSource, options: ShortlistOptions) -> Self:
-        """Build from all rows' prefixes."""
-        assert isinstance(options, CagraOptions)
+    def build(cls, prefixes: PrefixSource, options: CagraOptions) -> Self:
+        """See :meth:`Shortlist.build`."""
         rows = gather(prefixes, prefixes.dims, np.float16)
         return cls(_linked_by_gpu(rows, options) if len(rows) >= _LEAST_ROWS else _linked_by_cpu(rows, options))
 
-    def search(
-        self,
-        prefixes: Vectors,
-        candidates: int,
-        effort: int | None = None,
-        allowed: Bitmap | None = None,
-        threads: int = 1,
+    def _search(
+        self, prefixes: Vectors, candidates: int, effort: int | None, allowed: Bitmap | None, threads: int
     ) -> Candidates:
-        """Find candidate rows; see :meth:`Shortlist.search`. Filtered and very wide searches are made on the CPU."""
+        """Search on the GPU, except for filtered and very wide searches."""
         width = beam_width(effort, candidates)
         if self._gpu is None or allowed is not None or width > _WIDEST_ON_GPU or not len(prefixes):
-            return super().search(prefixes, candidates, effort, allowed, threads)
+            return super()._search(prefixes, candidates, effort, allowed, threads)
         return self._gpu.search(prefixes, candidates, width)
 
-    def _search(self, prefixes: Vectors, parameters: Any, scores: Vectors, rows: Rows) -> None:
+    def _fill(self, prefixes: Vectors, parameters: Any, scores: Vectors, rows: Rows) -> None:
         if not len(self._entries):
             rows.fill(-1)
             return
-        # Not a matrix product, whose rounding depends on how many queries come together.
-        likeness = np.vecdot(prefixes[:, None], self._entry_rows)
+        # Not a matrix product, whose rounding depends on the number of queries in the batch.
+        similarities = np.vecdot(prefixes[:, None], self._entry_rows)
         count = min(_STARTS, len(self._entries))
-        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-        starts, distances = self._entries[nearest], 2 - 2 * np.take_along_axis(likeness, nearest, axis=1)
+        nearest = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
+        starts, distances = self._entries[nearest], 2 - 2 * np.take_along_axis(similarities, nearest, axis=1)
         all_together = 2
         self._index.search_level_0(
             len(prefixes),
@@ -109,31 +103,22 @@ class CagraShortlist(FaissShortlist):
         )
         scores[:] = inner_products(scores)
 
-    def efforts(self, candidates: int) -> list[int | None]:
-        """From as many as candidates are wanted."""
-        return beam_efforts(candidates)
-
-    def _make_parameters(self, candidates: int, effort: int | None, selector: Any = None) -> Any:
-        return faiss.SearchParametersHNSW(efSearch=beam_width(effort, candidates), sel=selector)
-
-    def work(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
-        """Distances computed a query on the CPU, by FAISS's counter; not meaningful while other threads search."""
-        faiss.cvar.hnsw_stats.reset()
-        super().search(prefixes, candidates, effort)
-        return float(len(self._entries) + faiss.cvar.hnsw_stats.ndis / max(1, len(prefixes)))
+    def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
+        """Return the distances per query on the CPU; see :meth:`FaissGraph.comparisons`."""
+        return len(self._entries) + super().comparisons(prefixes, candidates, effort)
 
     @property
     def memory_bytes(self) -> int:
-        """Prefixes and links; the same again is held on a GPU where there is one."""
-        return graph_bytes(self._index) + int(self._entry_rows.nbytes)
+        """Bytes of the prefixes and links; a GPU holds the same again."""
+        return super().memory_bytes + int(self._entry_rows.nbytes)
 
     def describe(self) -> dict[str, Any]:
-        """Facts for ``inspect``."""
+        """Return facts for ``mrl index inspect``."""
         return {**super().describe(), "device": "cpu" if self._gpu is None else "cuda"}
 
 
 class _GpuCopy:
-    """The graph on the first GPU; FAISS lets one thread at a time ask it."""
+    """The graph on the first GPU; FAISS allows one search at a time there."""
 
     def __init__(self, index: Any) -> None:
         self._original = index  # FAISS reads the rows from there
@@ -143,7 +128,7 @@ class _GpuCopy:
 
     @classmethod
     def of(cls, index: Any) -> Self | None:
-        """Copy the graph; None where the GPU has no room for it, which leaves the CPU to search."""
+        """Copy the graph; None if it does not fit into the GPU's memory, so that the CPU searches."""
         try:
             return cls(index)
         except RuntimeError:
@@ -158,19 +143,35 @@ class _GpuCopy:
         return Candidates(np.where(rows < 0, -np.inf, inner_products(distances)), rows)
 
 
-def _why_no_gpu() -> str | None:
+def _gpu_faiss() -> Any:
+    """Return FAISS if it is built with cuVS.
+
+    Raises:
+        OptionalDependencyError: it is not.
+    """
     if not hasattr(faiss, "GpuIndexCagra"):
-        return "this FAISS is built without cuVS (faiss-gpu-cuvs, in place of faiss-cpu, has it)"
+        raise OptionalDependencyError(
+            "faiss-gpu-cuvs", "a build on the GPU", "install it from conda in place of faiss-cpu"
+        )
+    return faiss
+
+
+def _why_no_gpu() -> str | None:
+    try:
+        _gpu_faiss()
+    except OptionalDependencyError as error:
+        return str(error)
     return None if faiss.get_num_gpus() else "no CUDA GPU is visible to FAISS"
 
 
 def _linked_by_gpu(rows: Any, options: CagraOptions) -> Any:
-    config = faiss.GpuIndexCagraConfig()
+    gpu_faiss = _gpu_faiss()
+    config = gpu_faiss.GpuIndexCagraConfig()
     config.graph_degree = options.degree
     config.intermediate_graph_degree = max(options.first_degree, options.degree)
-    config.build_algo = getattr(faiss, f"graph_build_algo_{options.algorithm.upper()}")
+    config.build_algo = getattr(gpu_faiss, f"graph_build_algo_{options.algorithm.upper()}")
     config.guarantee_connectivity = True
-    index = faiss.GpuIndexCagra(faiss.StandardGpuResources(), rows.shape[1], faiss.METRIC_L2, config)
+    index = gpu_faiss.GpuIndexCagra(gpu_faiss.StandardGpuResources(), rows.shape[1], faiss.METRIC_L2, config)
     index.train(rows, numeric_type=faiss.Float16)
     copy = faiss.IndexHNSWCagra()
     copy.base_level_only = True  # the only way FAISS copies float16

@@ -1,4 +1,4 @@
-"""What the structures that are one FAISS index have in common."""
+"""Base classes of the structures that are a single FAISS index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from indexer.errors import BundleCorruptError
 from indexer.kernels.threads import split
-from indexer.shortlist.base import Bitmap, Candidates, Shortlist
+from indexer.shortlist.base import Bitmap, Candidates, Options, PrefixSource, Shortlist
+from indexer.shortlist.beam import beam_efforts, beam_width
 from indexer.storage.resource_errors import not_read
 from models.nesting import Vectors
 
@@ -18,7 +19,7 @@ _MOST_KNOWN = 256
 
 
 class OneThread:
-    """Within it, FAISS uses only the calling thread for what that thread asks of it; afterwards as many as before."""
+    """Context manager that limits FAISS to the calling thread, and restores its number of threads on exit."""
 
     __slots__ = ("_before",)
 
@@ -30,12 +31,19 @@ class OneThread:
         faiss.omp_set_num_threads(self._before)
 
 
-class FaissShortlist(Shortlist):
-    """A shortlist held by one FAISS index that is searched by inner product, saved in FAISS's own format."""
+def filled(index: Any, prefixes: PrefixSource) -> Any:
+    """Add all prefixes to a trained FAISS index and return it."""
+    for _, block in prefixes.blocks():
+        index.add(block)
+    return index
+
+
+class FaissShortlist(Shortlist[Options]):
+    """A shortlist held by one FAISS index, searched by inner product and saved in FAISS's own format."""
 
     file_name = "shortlist.faiss"
     index_type: ClassVar[type]
-    """What FAISS calls such an index."""
+    """FAISS class of the index."""
 
     def __init__(self, index: Any) -> None:
         self._index = index
@@ -51,24 +59,18 @@ class FaissShortlist(Shortlist):
         except RuntimeError as error:
             raise BundleCorruptError(f"cannot read {path}: {str(error).strip().splitlines()[-1]}") from error
         if not isinstance(index, cls.index_type):
-            raise BundleCorruptError(f"cannot read {path}: it holds {type(index).__name__}, which is no {cls.kind!r}")
+            raise BundleCorruptError(f"cannot read {path}: it holds {type(index).__name__}, which is not {cls.kind!r}")
         return cls(index)
 
     def save(self, path: Path) -> None:
         """Write the FAISS index."""
-        # By way of a file of Python's: FAISS's own loses its last bytes on a full disk, and goes on.
+        # Through a Python file: FAISS's own writer drops the last bytes on a full disk without an error.
         with path.open("wb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
-    def search(
-        self,
-        prefixes: Vectors,
-        candidates: int,
-        effort: int | None = None,
-        allowed: Bitmap | None = None,
-        threads: int = 1,
+    def _search(
+        self, prefixes: Vectors, candidates: int, effort: int | None, allowed: Bitmap | None, threads: int
     ) -> Candidates:
-        """Find candidate rows; see :meth:`Shortlist.search`."""
         if allowed is None:
             parameters = self._parameters(candidates, effort)
         else:
@@ -80,19 +82,19 @@ class FaissShortlist(Shortlist):
 
         def step(start: int, stop: int) -> None:
             with OneThread():
-                self._search(prefixes[start:stop], parameters, found.scores[start:stop], found.rows[start:stop])
+                self._fill(prefixes[start:stop], parameters, found.scores[start:stop], found.rows[start:stop])
 
         split(len(prefixes), threads, step)
         if found.rows[:, -1].min(initial=0) < 0:
             found.scores[found.rows < 0] = -np.inf
         return found
 
-    def _search(self, prefixes: Vectors, parameters: Any, scores: Vectors, rows: Any) -> None:
-        """Search on the calling thread; fills scores and rows, of shape (n, K), with -1 for rows not found."""
+    def _fill(self, prefixes: Vectors, parameters: Any, scores: Vectors, rows: Any) -> None:
+        """Search on the calling thread and fill scores and rows, of shape (n, K), with -1 for rows not found."""
         self._index.search(prefixes, scores.shape[1], params=parameters, D=scores, I=rows)
 
     def _parameters(self, candidates: int, effort: int | None) -> Any:
-        """Return search parameters without a filter, kept: making them takes as long as a short search."""
+        """Return cached search parameters without a filter: creating them takes as long as a short search."""
         known = self._known.get((candidates, effort))
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
@@ -101,5 +103,43 @@ class FaissShortlist(Shortlist):
         return known
 
     def _make_parameters(self, candidates: int, effort: int | None, selector: Any = None) -> Any:
-        """Return FAISS search parameters."""
+        """Return new FAISS search parameters."""
         return faiss.SearchParameters(sel=selector)
+
+
+class FaissScan(FaissShortlist[Options]):
+    """A FAISS index that compares every row, so that there is no effort to choose."""
+
+    exact = True
+
+    def efforts(self, candidates: int) -> list[int | None]:
+        """Return [None]."""
+        return [None]
+
+    def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
+        """Return N."""
+        return float(self._index.ntotal)
+
+
+class FaissGraph(FaissShortlist[Options]):
+    """A FAISS HNSW index; effort is the width of the beam (efSearch), by default the number of candidates."""
+
+    def efforts(self, candidates: int) -> list[int | None]:
+        """Return beam widths from the number of candidates on."""
+        return beam_efforts(candidates)
+
+    def _make_parameters(self, candidates: int, effort: int | None, selector: Any = None) -> Any:
+        return faiss.SearchParametersHNSW(efSearch=beam_width(effort, candidates), sel=selector)
+
+    def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
+        """Return FAISS's count of distances per query on the CPU, meaningless while other threads search."""
+        faiss.cvar.hnsw_stats.reset()
+        FaissShortlist._search(self, prefixes, candidates, effort, None, 1)
+        return float(faiss.cvar.hnsw_stats.ndis) / max(1, len(prefixes))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the codes and links."""
+        graph = self._index.hnsw
+        codes = self._index.ntotal * faiss.downcast_index(self._index.storage).code_size
+        return int(codes + 4 * graph.neighbors.size() + 8 * graph.offsets.size() + 4 * graph.levels.size())

@@ -1,4 +1,4 @@
-"""All prefixes in one array, for the builders that want them at once and compare them by Euclidean distance."""
+"""All prefixes in one array, for builders that need them at once and compare them by Euclidean distance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from models.nesting import Vectors
 
 
 def gather(prefixes: PrefixSource, width: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the prefixes, filled up with zeros to ``width`` dimensions, shape (N, width).
+    """Return the prefixes, padded with zeros to ``width`` dimensions, shape (N, width).
 
-    Among unit vectors Euclidean distance ranks as the inner product does, but a zero vector would be nearer to all than
-    most are to each other, and in everyone's way. A row without direction is given the one farthest from the others.
+    Among unit vectors Euclidean distance ranks as the inner product does, but a zero vector would be closer to all rows
+    than most of them are to each other, and would crowd out their neighbours in a graph. Zero rows are therefore
+    replaced by the direction farthest from the mean of all rows.
     """
     whole: npt.NDArray[Any] = np.zeros((prefixes.rows, width), dtype=dtype)
     total = np.zeros(prefixes.dims)
@@ -31,6 +32,6 @@ def gather(prefixes: PrefixSource, width: int, dtype: npt.DTypeLike) -> npt.NDAr
 
 
 def inner_products(distances: Vectors) -> Vectors:
-    """Turn squared Euclidean distances between unit vectors into inner products."""
+    """Convert squared Euclidean distances between unit vectors to inner products."""
     scores: Vectors = np.float32(1) - distances / np.float32(2)
     return scores

@@ -1,4 +1,4 @@
-"""SymphonyQG: a graph whose nodes hold 1-bit codes of their neighbours, all compared at once (DOI 10.1145/3709730)."""
+"""SymphonyQG: a graph whose nodes hold 1-bit codes of their neighbours, compared all at once (DOI 10.1145/3709730)."""
 
 from __future__ import annotations
 
@@ -14,33 +14,29 @@ from pydantic import BeforeValidator, Field
 from indexer.errors import BundleCorruptError
 from indexer.kernels.threads import cores, split
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, Shortlist, ShortlistOptions
-from indexer.shortlist.effort import beam_efforts, beam_width
+from indexer.shortlist.beam import beam_efforts, beam_width
 from indexer.shortlist.gathered import gather, inner_products
 from indexer.storage.resource_errors import not_read
+from models.errors import OptionalDependencyError
 from models.nesting import Vectors
 
-try:
-    import rabitqlib
-except ImportError:  # there are no wheels for this platform
-    rabitqlib = None
-
 _LEAST_DIMS = 64
-"""The library's rotation takes no fewer."""
+"""The library's rotation needs at least as many."""
 
 
 def _number(value: Any) -> Any:
-    """Read a number written as text, as on the command line, which pydantic does not do for a choice of numbers."""
+    """Parse a number given as text, as on the command line; pydantic does not do so for a Literal of numbers."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class SymqgOptions(ShortlistOptions):
-    """How the graph is built.
+    """Options of ``symqg``.
 
     Attributes:
-        degree: neighbours of a row, a multiple of 32.
-        build_effort: candidates looked at for each row's neighbours.
-        bits: what a dimension of a row itself takes; 0 for float32. With 8 as much is found as fast, in less memory;
-            with 4 a little less. Neighbours' codes take one bit a dimension in any case.
+        degree: neighbours per row, a multiple of 32.
+        build_effort: candidates examined for each row's neighbours.
+        bits: bits per dimension of the row itself; 0 stores float32. 8 has the recall and speed of float32 in less
+            memory, 4 a slightly lower recall. Neighbours' codes take one bit per dimension in any case.
     """
 
     degree: int = Field(default=32, ge=32, le=256, multiple_of=32)
@@ -48,10 +44,10 @@ class SymqgOptions(ShortlistOptions):
     bits: Annotated[Literal[0, 4, 8], BeforeValidator(_number)] = 8
 
 
-class SymqgShortlist(Shortlist):
-    """``rabitqlib.SymqgIndex`` by Euclidean distance; effort is the width of the beam, by default the candidates.
+class SymqgShortlist(Shortlist[SymqgOptions]):
+    """``rabitqlib.SymqgIndex`` by Euclidean distance; effort is the beam width, by default the number of candidates.
 
-    Building needs all prefixes in memory as float32, beside the graph.
+    Building needs all prefixes in memory as float32, in addition to the graph.
     """
 
     kind = "symqg"
@@ -65,50 +61,45 @@ class SymqgShortlist(Shortlist):
 
     @classmethod
     def unavailable(cls, build: bool = True) -> str | None:
-        """Say where the library is missing, or the processor's instructions that it is made of."""
-        if rabitqlib is None:
-            return "it needs the package rabitqlib, which is not installed; `pip install rabitqlib`, or use 'hnsw'"
+        """Return which package or processor instructions are missing; see :meth:`Shortlist.unavailable`."""
+        try:
+            _library()
+        except OptionalDependencyError as error:
+            return f"{error}, or use 'hnsw'"
         missing = [name for name in ("avx2", "fma") if not llvm.get_host_cpu_features().get(name)]
         if platform.machine().lower() in ("x86_64", "amd64") and missing:
             return f"this processor lacks {' and '.join(missing).upper()}; use 'hnsw'"
         return None
 
     @classmethod
-    def build(cls, prefixes: PrefixSource, options: ShortlistOptions) -> Self:
-        """Build from all rows' prefixes."""
-        assert isinstance(options, SymqgOptions)
+    def build(cls, prefixes: PrefixSource, options: SymqgOptions) -> Self:
+        """See :meth:`Shortlist.build`."""
         rows = gather(prefixes, max(prefixes.dims, _LEAST_DIMS), np.float32)
         if len(rows) <= options.degree:
             return cls(_FewRows(rows))
-        graph = rabitqlib.SymqgIndex(rows.shape[1], options.degree, "l2", options.bits)
+        graph = _library().SymqgIndex(rows.shape[1], options.degree, "l2", options.bits)
         graph.build(rows, options.build_effort, cores())
         return cls(graph)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file of the graph, or of the few rows there are no graph for; see :meth:`Shortlist.load`."""
+        """Read the file of a graph, or of rows too few for one; see :meth:`Shortlist.load`."""
         try:
             with path.open("rb") as file:
                 few = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
-            return cls(_FewRows(np.load(path, allow_pickle=False)) if few else rabitqlib.SymqgIndex.load(str(path)))
+            return cls(_FewRows(np.load(path, allow_pickle=False)) if few else _library().SymqgIndex.load(str(path)))
         except MemoryError as error:
             raise not_read(path) from error
         except (OSError, RuntimeError, ValueError) as error:
             raise BundleCorruptError(f"cannot read {path}: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Write to one file, in the library's own format."""
+        """Write one file in the library's own format."""
         self._graph.save(str(path))
 
-    def search(
-        self,
-        prefixes: Vectors,
-        candidates: int,
-        effort: int | None = None,
-        allowed: Bitmap | None = None,
-        threads: int = 1,
+    def _search(
+        self, prefixes: Vectors, candidates: int, effort: int | None, allowed: Bitmap | None, threads: int
     ) -> Candidates:
-        """Find candidate rows; see :meth:`Shortlist.search`."""
         width = beam_width(effort, candidates)
         if prefixes.shape[1] < self._dims == _LEAST_DIMS:
             prefixes = np.pad(prefixes, ((0, 0), (0, self._dims - prefixes.shape[1])))
@@ -133,7 +124,7 @@ class SymqgShortlist(Shortlist):
         return Candidates(inner_products(distances), numbers.astype(np.int64))
 
     def _fewer(self, prefixes: Vectors, count: int, width: int) -> Candidates:
-        """Find half as many, and half of that: where the links lead to too few rows, the library gives none at all."""
+        """Search for half as many rows, recursively: if a query reaches fewer than K rows the library returns none."""
         if len(prefixes) > 1:
             parts = [self._found(prefixes[i : i + 1], count, width) for i in range(len(prefixes))]
             return Candidates(np.concatenate([p.scores for p in parts]), np.concatenate([p.rows for p in parts]))
@@ -146,33 +137,46 @@ class SymqgShortlist(Shortlist):
 
     @property
     def exact_scores(self) -> bool:
-        """Where the rows themselves are held as float32; only the way to them goes by codes."""
+        """Whether rows are stored as float32; codes then only guide the search."""
         return int(self._graph.quantization_bits) == 0
 
     @property
     def close_scores(self) -> bool:
-        """Where the rows have 8 bits or more."""
+        """Whether rows have at least 8 bits per dimension."""
         return int(self._graph.quantization_bits) != 4
 
     def efforts(self, candidates: int) -> list[int | None]:
-        """From as many as candidates are wanted."""
+        """Return beam widths from the number of candidates on."""
         return beam_efforts(candidates)
 
-    def work(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
-        """Neighbours' codes looked at: those of each node in the beam. The library keeps no count of its own."""
+    def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
+        """Return the number of neighbours of the nodes in the beam; the library does not count comparisons."""
         return float(min(self._rows, beam_width(effort, candidates) * self._graph.max_degree))
 
     @property
     def memory_bytes(self) -> int:
-        """Rows, the codes of their neighbours with two factors each, and links, as the file has them."""
+        """Bytes of the rows, of their neighbours' codes with two factors each, and of the links, as in the file."""
         bits, coded_dims = self._graph.quantization_bits, -(-self._dims // 32) * 32
         row = coded_dims * bits // 8 + 8 if bits else 4 * self._dims
         neighbour = coded_dims // 8 + 8 + 4
         return int(self._rows * (row + self._graph.max_degree * neighbour))
 
 
+def _library() -> Any:
+    """Import rabitqlib, which has no wheels for some platforms.
+
+    Raises:
+        OptionalDependencyError: it is not installed.
+    """
+    try:
+        import rabitqlib
+    except ImportError:
+        raise OptionalDependencyError("rabitqlib", "shortlist 'symqg'", "`pip install rabitqlib`") from None
+    return rabitqlib
+
+
 class _FewRows:
-    """Stands for a graph where there are fewer rows than a node has neighbours: looks at all of them."""
+    """Stands in for a graph over fewer rows than a node has neighbours, and compares all of them."""
 
     max_degree = 0
     quantization_bits = 0
@@ -182,7 +186,7 @@ class _FewRows:
         self.num_points, self.dim = rows.shape
 
     def search(self, prefixes: Vectors, count: int, width: int) -> tuple[npt.NDArray[np.uint32], Vectors]:
-        # Not a matrix product, whose rounding depends on how many queries come together.
+        # Not a matrix product, whose rounding depends on the number of queries in the batch.
         distances = 2 - 2 * np.vecdot(prefixes[:, None], self._rows)
         nearest = np.argsort(distances, axis=1, kind="stable")[:, :count]
         return nearest.astype(np.uint32), np.take_along_axis(distances, nearest, axis=1)

@@ -1,4 +1,4 @@
-"""What the tests of the shortlist structures share: prefixes, structures of every kind, and what is true."""
+"""Helpers of the tests of shortlist structures: prefixes, one structure of each variant, and exact answers."""
 
 import numpy as np
 
@@ -17,15 +17,15 @@ VARIANTS = {
     "symqg": ("symqg", {}),
     "symqg-32": ("symqg", {"bits": 0}),
     "symqg-4": ("symqg", {"bits": 4}),
-    "cagra": ("cagra", {}),  # as few rows as here are linked without a GPU
+    "cagra": ("cagra", {}),  # so few rows are linked on the CPU
 }
 ESTIMATES = {"ivf-pq": 0.1, "ivf-rabitq": 0.4, "symqg-4": 0.03, "symqg": 0.003, "hnsw-sq8": 0.003}
-"""Mean error of a score, where it is an estimate."""
+"""Upper bound on the mean error of scores that are estimates."""
 EVERYTHING = 1 << 20
 
 
 class ArrayPrefixes:
-    """Prefixes in memory, given in small blocks."""
+    """A prefix source over an array, in small blocks."""
 
     def __init__(self, array):
         self.array = array
@@ -67,3 +67,8 @@ def recall(found, wanted):
 def same(found, other):
     np.testing.assert_array_equal(found.rows, other.rows)
     np.testing.assert_array_equal(found.scores, other.scores)
+
+
+def no_memory(*arguments, **options):
+    """Stand in for a library's reader."""
+    raise MemoryError
