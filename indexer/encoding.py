@@ -1,4 +1,4 @@
-"""Documents become vectors: their own where they have one, else by their images or, without one, their texts."""
+"""Encoding documents: a document's own vector if it has one, else that of its image, else that of its text."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from models.nesting import Vectors, truncate
 
 _IMAGES_AT_ONCE = 128
 _PIXELS_AT_ONCE = 64_000_000
-"""Read images wait in memory, 3 bytes a pixel, until there are so many; one more may go over it."""
+"""Images are held decoded, at 3 bytes per pixel, until a batch has this many pixels; the last may exceed it."""
 
 
 def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[Vectors, list[str]]:
     """Encode documents.
 
     Returns:
-        Vectors, float32, shape (len(documents), D), and for each document why it cannot be taken: its own vector is of
-        another size or not finite, its image cannot be read, or the model gave no finite vector. Empty where it can.
+        vectors, float32, shape (n, D), and for each document why it is rejected: its own vector has the wrong size or
+        is not finite, its image cannot be read, or the model returned a vector that is not finite. Empty if accepted.
 
     Raises:
-        ModelError: a document has an image and the model no image side.
-        InvalidOptionError: a document has none and the model no text side.
+        ModelError: a document has an image, and the model encodes no images.
+        InvalidOptionError: a document has a text only, and the model encodes no texts.
     """
     problems = [""] * len(documents)
     vectors = np.zeros((len(documents), encoder.dimension), np.float32)
@@ -48,10 +48,13 @@ def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[V
 
 
 def encode_images(encoder: ImageEncoder, sources: Sequence[ImageSource]) -> Vectors:
-    """Encode images, a few in memory at a time: float32, shape (len(sources), D).
+    """Encode images, holding a batch in memory at a time.
+
+    Returns:
+        float32, shape (n, D).
 
     Raises:
-        ImageError: one cannot be read.
+        ImageError: an image cannot be read.
     """
     problems = [""] * len(sources)
     vectors = np.zeros((len(sources), encoder.dimension), np.float32)
@@ -64,7 +67,7 @@ def encode_images(encoder: ImageEncoder, sources: Sequence[ImageSource]) -> Vect
 
 
 def _take_own(documents: Sequence[Document], vectors: Vectors, problems: list[str]) -> None:
-    """Put vectors that came with documents in their places, at unit length; take down why one cannot be used."""
+    """Fill in the documents' own vectors, normalised; record why a vector is rejected."""
     for place, document in enumerate(documents):
         own = document.vector
         if own is None:
@@ -80,7 +83,7 @@ def _take_own(documents: Sequence[Document], vectors: Vectors, problems: list[st
 def _read(
     sources: Sequence[tuple[int, ImageSource]], problems: list[str]
 ) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """Read images a few at a time, with their places; take down why one cannot be read."""
+    """Yield batches of images with their positions; record why an image cannot be read."""
     places: list[int] = []
     images: list[Image.Image] = []
     for place, source in sources:

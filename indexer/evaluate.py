@@ -1,4 +1,4 @@
-"""How good and how costly searches of an index are, by human judgements."""
+"""Evaluation: retrieval quality and cost of an index, measured on judged queries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HYBRID_VARIANTS = (
     HybridOptions(fusion="rrf"),
     HybridOptions(fusion="weighted"),
 )
-"""Words alone, and both fusions as they are where nothing is chosen."""
+"""Words only, and both fusions with default options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Judged:
     """Judged queries.
 
     Attributes:
-        queries: text by query id; those without a judgement are left out.
+        queries: text by query id, for queries with at least one judgement.
         judgements: grade by query id and document id.
     """
 
@@ -51,17 +51,17 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One way of searching, measured.
+    """Quality and cost of one kind of search.
 
     Attributes:
-        search: ``single`` for one exact search at ``dims``, ``shortlist`` for shortlist and rerank, ``lexical`` for
-            words alone, ``rrf`` or ``weighted`` for the fusion of words with an exact search.
+        search: ``single`` for a single exact search at ``dims``, ``shortlist`` for shortlist and rerank, ``lexical``
+            for words only, ``rrf`` or ``weighted`` for the fusion of words with an exact search.
         structure: what finds the candidates.
         dims, candidates, rerank_dims: Ds, K and Dr.
-        metrics: nDCG@10 (linear gain), MAP@10, recall@10, recall@100 and MRR, by trec_eval's definitions, means over
+        metrics: nDCG@10 (linear gain), MAP@10, recall@10, recall@100 and MRR as trec_eval defines them, averaged over
             the judged queries.
-        seconds_per_query: median of single-query calls, encoding not counted.
-        multiply_adds: a query.
+        seconds_per_query: median latency of single-query calls, without encoding.
+        multiply_adds: mean multiply-adds per query.
     """
 
     search: str
@@ -74,16 +74,17 @@ class Score:
     multiply_adds: float
 
     def to_json(self) -> dict[str, Any]:
-        """A flat dictionary."""
+        """Return the attributes as a dictionary."""
         return asdict(self)
 
 
-def read_judged(queries: Path, qrels: Path) -> Judged:
-    """Read queries (JSON Lines with ``_id`` and ``text``) and judgements (TSV, BEIR's or TREC's columns).
+def read_judged(queries: str | Path, qrels: str | Path) -> Judged:
+    """Read queries (JSON Lines with ``_id`` and ``text``) and judgements (TSV with BEIR's or TREC's columns).
 
     Raises:
-        DataError: a file cannot be read, a line is broken, or no query has a judgement.
+        DataError: a file cannot be read, a line is malformed, or no query has a judgement.
     """
+    queries, qrels = Path(queries), Path(qrels)
     texts: dict[str, str] = {}
     for row in read_rows(queries):
         if isinstance(row, BrokenRow):
@@ -120,24 +121,23 @@ def evaluate_index(
     index: Index,
     judged: Judged,
     sizes: Sequence[int],
+    *,
     candidates: int = 200,
     effort: int | None = None,
     hybrid: Sequence[HybridOptions] = (),
 ) -> list[Score]:
-    """Measure an exact search at each size, then shortlist and rerank at the index's own Ds and at each smaller size.
-
-    Then, where asked for, an exact search at D together with the words.
+    """Measure exact search at each size, and shortlist with rerank at the index's Ds and each size below D.
 
     Args:
-        index: what is searched.
+        index: the index to search.
         judged: queries and judgements.
-        sizes: sizes of the single searches; each smaller than D is also tried as Ds.
-        candidates: K, raised to 100 where smaller: recall@100 needs them.
-        effort: of the structure.
-        hybrid: ways to fuse vectors and words, such as :data:`HYBRID_VARIANTS`.
+        sizes: prefix sizes of the single searches; those below D also serve as Ds.
+        candidates: K, raised to 100 if smaller, as recall@100 needs them.
+        effort: search effort of the structure.
+        hybrid: hybrid searches to measure as well, such as :data:`HYBRID_VARIANTS`.
 
     Raises:
-        InvalidOptionError: ``hybrid`` was given and the index has no words.
+        InvalidOptionError: ``hybrid`` is not empty and the index has no words.
     """
     if hybrid:
         check_lexical(index.view)
@@ -146,7 +146,7 @@ def evaluate_index(
     own = index.manifest.shortlist.dims
     plans = [SearchOptions(k=DEPTH, dims=size, rerank_dims=size) for size in sorted(set(sizes))]
     for size in sorted({own, *(size for size in sizes if size < index.dimension)}):
-        # Left open rather than given where it is the structure's own: given as D it would ask for an exact search.
+        # None for the structure's own size: given explicitly, a size of D would be a single exact search.
         dims = None if size == own else size
         plans.append(SearchOptions(k=DEPTH, dims=dims, candidates=max(DEPTH, candidates), effort=effort))
     dense = SearchOptions(k=DEPTH, dims=index.dimension)
@@ -168,14 +168,14 @@ def _score(index: Index, judged: Judged, vectors: Any, ids: list[str], options: 
         run[identifier] = {
             ids[row]: score
             for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True)
-            # With words alone, what has none of them comes last with 0 and was not found.
+            # With words only, documents without any of the words score 0 and were not found.
             if row >= 0 and (hybrid is None or score > 0)
         }
     evaluator = pytrec_eval.RelevanceEvaluator(
         judged.judgements, {"ndcg_cut.10", "map_cut.10", "recall.10,100", "recip_rank"}
     )
     measured = evaluator.evaluate(run).values()
-    metrics = {name: math.fsum(one[key] for one in measured) / len(measured) for name, key in _MEASURES.items()}
+    metrics = {name: math.fsum(values[key] for values in measured) / len(measured) for name, key in _MEASURES.items()}
     return Score(
         search=_name(plan, hybrid),
         structure=plan.structure,

@@ -1,17 +1,16 @@
-"""Where the mean of a bounded quantity lies, from a sample of it: confidence bounds by betting.
+"""Confidence bounds on the mean of a bounded random variable, by betting.
 
-To hold that the mean is m is to offer even odds: a gambler who stakes the share c of the capital multiplies it by
-1 + c (x/m - 1) at each value x, and cannot be expected to win. Whoever has multiplied the capital by 1/α has refuted m
-at level α, for values of any distribution on [0, 1]. The stake that would win most is not known beforehand:
+The hypothesis that the mean is m offers fair odds: a gambler who stakes the fraction c of the capital multiplies it by
+1 + c (x/m - 1) at each value x, with an expected gain of at most zero. Multiplying the capital by 1/α therefore rejects
+m at level α, for any distribution on [0, 1]. The best stake is not known in advance:
 
-- :func:`mean_interval` spreads the capital over several stakes, from the whole to a thousandth, and needs nothing but
-  how often each value was seen (Orabona and Jun, "Tight concentrations and confidence sequences from the regret of
-  universal portfolio", 2024). It may be looked at after every value (Ville's inequality);
-- :func:`mean_low` takes the values one by one, and stakes by what it has seen of them, which needs their number
-  beforehand and gives a closer bound (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
-  betting", 2024, section 4). What counts is the capital at the end: the most that there ever was would do as well, and
-  comes a sixth closer on the average, but whenever the first values are lucky ones it comes as close as the mean
-  itself, which is when it is wrong.
+- :func:`mean_interval` splits the capital over several stakes, from all of it to a thousandth, and needs only the count
+  of each value (Orabona and Jun, "Tight concentrations and confidence sequences from the regret of universal
+  portfolio", 2024). It holds at every sample size simultaneously (Ville's inequality);
+- :func:`mean_low` adapts its stake to the values seen so far, which needs the sample size in advance and is tighter
+  (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", 2024, section 4). It uses
+  the final capital. The maximum over time is valid too and a sixth tighter on average, but after a lucky start it comes
+  as close as the sample mean itself, which is exactly when that is wrong.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ import numpy.typing as npt
 
 _STAKES = 2.0 ** -np.arange(11.0)[:, None]
 _MOST_STAKED = 0.75
-"""Of the capital, at one value: who stakes all is ruined by the first 0."""
+"""Largest stake, as a fraction of the capital: staking all loses everything at the first 0."""
 _FIRST_MEAN, _FIRST_VARIANCE = 0.5, 0.25
-"""What is held of the values before any was seen, with the weight of one."""
+"""Prior mean and variance, with the weight of a single value."""
 _HALVINGS = 16
-"""Steps of the search for a bound: it is found to the mean / 2^16, and lies outside, never inside, by so much."""
+"""Bisection steps: a bound has a precision of mean / 2^16, and is never tighter than the exact one."""
 
 _Numbers = npt.NDArray[np.float64]
 
 
 def mean_interval(counts: Mapping[float, int], confidence: float) -> tuple[float, float]:
-    """Bound the mean of a quantity from both sides.
+    """Return a confidence interval of the mean.
 
     Args:
-        counts: how often each value was seen; values in [0, 1].
-        confidence: probability that the interval holds the mean, at every moment of a growing sample.
+        counts: number of occurrences of each value in [0, 1].
+        confidence: probability that the interval contains the mean at every size of a growing sample.
 
     Returns:
-        the lower and the upper bound; 0 and 1 where nothing was seen.
+        the lower and upper bound; 0 and 1 for an empty sample.
     """
     if not counts:
         return 0.0, 1.0
@@ -51,14 +50,14 @@ def mean_interval(counts: Mapping[float, int], confidence: float) -> tuple[float
 
 
 def mean_low(values: npt.ArrayLike, confidence: float) -> float:
-    """Bound the mean of a quantity from below.
+    """Return a lower confidence bound on the mean.
 
     Args:
-        values: the sample, in an order that has nothing to do with them, shape (n,); in [0, 1].
-        confidence: probability that the mean is not lower.
+        values: the sample, in an order independent of the values, shape (n,); in [0, 1].
+        confidence: probability that the mean is at least the bound.
 
     Returns:
-        the bound; 0 where nothing was seen.
+        the bound; 0 for an empty sample.
     """
     seen = np.asarray(values, dtype=np.float64)
     if not len(seen):
@@ -67,7 +66,7 @@ def mean_low(values: npt.ArrayLike, confidence: float) -> float:
     numbers = np.arange(2.0, len(seen) + 2)
     means = (_FIRST_MEAN + np.cumsum(seen)) / numbers
     variances = (_FIRST_VARIANCE + np.cumsum((seen - means) ** 2)) / numbers
-    # What is staked at a value comes from those before it alone: a bet placed afterwards would prove nothing.
+    # A stake may depend on earlier values only: a bet placed afterwards would prove nothing.
     stakes = np.sqrt(2 * proof / (len(seen) * np.concatenate([[_FIRST_VARIANCE], variances[:-1]])))
 
     def won(mean: float) -> float:
@@ -78,7 +77,7 @@ def mean_low(values: npt.ArrayLike, confidence: float) -> float:
 
 def _lower(values: _Numbers, times: _Numbers, proof: float) -> float:
     def won(mean: float) -> float:
-        with np.errstate(divide="ignore"):  # who stakes all and loses has nothing left: log 0
+        with np.errstate(divide="ignore"):  # staking all and losing leaves nothing: log 0
             capital = np.log(1 - _STAKES + _STAKES * (values / mean)) @ times
         most = capital.max()
         return float(most + math.log(np.exp(capital - most).mean()))
@@ -87,9 +86,9 @@ def _lower(values: _Numbers, times: _Numbers, proof: float) -> float:
 
 
 def _refuted(won: Callable[[float], float], most: float, proof: float) -> float:
-    """Return the largest mean up to ``most``, to the search's precision, that is refuted as too small.
+    """Return by bisection the largest mean, up to ``most``, that is rejected as too small.
 
-    ``won`` is the logarithm of the capital won by who bets against a mean.
+    ``won`` returns the log capital won by betting against a mean.
     """
     refuted, open_ = 0.0, most
     for _ in range(_HALVINGS):

@@ -1,4 +1,4 @@
-"""Putting the results of a generation and of its updates together: compiled, as a search takes little longer."""
+"""Merging the results of a generation and its updates; compiled, because a search itself takes little longer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def without(scores: Vectors, rows: Rows, hidden: npt.NDArray[np.bool_], keep: in
     """Drop hidden rows.
 
     Args:
-        scores, rows: results of shape (n, m), best first; -1 stands for no row.
-        hidden: for each row whether it is, shape (N,).
-        keep: results wanted, k.
+        scores, rows: results of shape (n, m), best first; -1 is padding.
+        hidden: mask of the hidden rows, shape (N,).
+        keep: number of results, k.
 
     Returns:
-        scores and rows of shape (n, k), -inf and -1 where there are fewer; and how many there are, shape (n,).
+        scores and rows of shape (n, k), padded with -inf and -1; and the number of results, shape (n,).
     """
     best, best_rows = _empty(len(rows), keep)
     counts = np.empty(len(rows), dtype=np.int64)
@@ -30,7 +30,7 @@ def without(scores: Vectors, rows: Rows, hidden: npt.NDArray[np.bool_], keep: in
 
 
 def merged(base: tuple[Vectors, Rows], added: tuple[Vectors, Rows]) -> tuple[Vectors, Rows]:
-    """Merge two results of shape (n, k), each best first; of equal scores those of ``base`` come first."""
+    """Merge two results of shape (n, k), each best first; on equal scores ``base`` comes first."""
     best, best_rows = _empty(*base[1].shape)
     _merge(*base, *added, best, best_rows)
     return best, best_rows
@@ -60,7 +60,7 @@ def _without(
 @compiled
 def _merge(scores: Vectors, rows: Rows, added_scores: Vectors, added_rows: Rows, best: Vectors, best_rows: Rows) -> Any:
     for i in range(best.shape[0]):
-        # Missing results score -inf and come last, so that k steps never pass the end of either list.
+        # Padding scores -inf and comes last, so that k steps never pass the end of either list.
         taken = 0
         taken_added = 0
         for j in range(best.shape[1]):

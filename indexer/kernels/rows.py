@@ -1,10 +1,10 @@
 """Compiled inner loops over stored rows: gather, dot product and selection in one pass, without the GIL.
 
-Rows come as float32, int8, or float16 seen as uint16 (NumPy's float16 has no arithmetic in compiled code). Every score
-is a cosine of prefixes: the query's prefix is of unit length when it comes, the row's is divided by its norm here. So
-a scale of its own that a row is stored with cancels, and none is kept.
+Rows are float32, int8, or float16 viewed as uint16 (Numba has no float16 arithmetic). Every score is a cosine of
+prefixes: the query's prefix has unit norm, and the row's is divided by its norm here. So a per-row quantisation scale
+would cancel, and none is stored.
 
-In one order for all callers: higher score first, equal scores by row. NaN never wins.
+All callers get one order: higher scores first, equal scores by row. NaN never wins.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Rows = npt.NDArray[np.int64]
 Stored = npt.NDArray[Any]
 
 _TILE_BYTES = 256 << 10
-"""Rows converted to float32 at a time in a scan: they stay in the second-level cache for all queries."""
+"""Rows converted to float32 at a time in a scan, so that they stay in the L2 cache for all queries."""
 AHEAD = 4
-"""Candidates whose rows are on their way from memory while one is scored: measured, twice as fast as none."""
+"""Number of candidates to prefetch ahead of the one being scored. Measured, twice as fast as without prefetching."""
 LINE = 64
-"""Bytes the memory hands over at a time."""
+"""Bytes of a cache line."""
 
 
 @compiled
 def cosine(row: Stored, query: Vectors, dims: int) -> Any:
-    """Return the cosine of a row's prefix and a unit query; 0 where the row has no direction."""
+    """Return the cosine of a row's prefix and a unit query; 0 if the prefix is zero."""
     dot = np.float32(0)
     square = np.float32(0)
     for i in range(dims):
@@ -43,7 +43,7 @@ def cosine(row: Stored, query: Vectors, dims: int) -> Any:
 
 @compiled
 def insert(scores: Vectors, rows: Rows, score: Any, row: Any) -> None:
-    """Put a row into a list in order, whose last entry falls out; nothing happens where it belongs behind the last."""
+    """Insert a row into a sorted list of fixed length, dropping the last entry; no-op if it belongs after the last."""
     last = len(scores) - 1
     if not (score > scores[last] or (score == scores[last] and (rows[last] < 0 or row < rows[last]))):
         return
@@ -59,8 +59,8 @@ def insert(scores: Vectors, rows: Rows, score: Any, row: Any) -> None:
 
 
 @compiled
-def ask(stored: Stored, row: Any, dims: int) -> None:
-    """Ask the memory for a row's prefix; nothing where there is no row."""
+def prefetch_row(stored: Stored, row: Any, dims: int) -> None:
+    """Prefetch a row's prefix; no-op for -1."""
     if row >= 0:
         for byte in range(0, dims * stored.itemsize, LINE):
             prefetch(stored, row, byte)
@@ -73,9 +73,9 @@ def score(stored: Stored, queries: Vectors, rows: Rows, dims: int, scores: Vecto
     Args:
         stored: shape (N, D).
         queries: unit prefixes, shape (n, dims).
-        rows: shape (n, K); -1 stands for no row.
+        rows: shape (n, K); -1 is padding.
         dims: prefix size.
-        scores: filled, shape (n, K); -inf where there is no row.
+        scores: output, shape (n, K); -inf for padding.
     """
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -88,19 +88,19 @@ def rank(stored: Stored, queries: Vectors, rows: Rows, dims: int, best: Vectors,
     """Score candidates and keep the best, in order.
 
     Args:
-        stored, queries, rows, dims: as in :func:`score`; a row may come once only. ``rows`` of shape (1, K) is the same
-            list for every query.
-        best, best_rows: filled, shape (n, keep); -inf and -1 where there are fewer.
+        stored, queries, rows, dims: as in :func:`score`; rows must not repeat. ``rows`` of shape (1, K) are the
+            candidates of every query.
+        best, best_rows: output, shape (n, keep), padded with -inf and -1.
     """
     best[:] = -np.inf
     best_rows[:] = -1
     for i in range(queries.shape[0]):
         own = i if rows.shape[0] > 1 else 0
         for j in range(min(AHEAD, rows.shape[1])):
-            ask(stored, rows[own, j], dims)
+            prefetch_row(stored, rows[own, j], dims)
         for j in range(rows.shape[1]):
             if j + AHEAD < rows.shape[1]:
-                ask(stored, rows[own, j + AHEAD], dims)
+                prefetch_row(stored, rows[own, j + AHEAD], dims)
             row = rows[own, j]
             if row >= 0:
                 insert(best[i], best_rows[i], cosine(stored[row], queries[i], dims), row)
@@ -108,9 +108,9 @@ def rank(stored: Stored, queries: Vectors, rows: Rows, dims: int, best: Vectors,
 
 @compiled
 def scan(stored: Stored, start: int, stop: int, queries: Vectors, dims: int, best: Vectors, best_rows: Rows) -> None:
-    """Keep the best of the rows from ``start`` to ``stop``: as :func:`rank`, with every one a candidate.
+    """Rank all rows from ``start`` to ``stop``; see :func:`rank`.
 
-    Rows are converted once for all queries, so the cost of many together is that of the products alone.
+    Rows are converted once for all queries, so that a batch costs only its dot products.
     """
     best[:] = -np.inf
     best_rows[:] = -1
@@ -142,7 +142,7 @@ def scan(stored: Stored, start: int, stop: int, queries: Vectors, dims: int, bes
 
 @compiled
 def hash_rows(data: npt.NDArray[np.uint8], seed: Any, hashes: npt.NDArray[np.uint64]) -> None:
-    """Hash each row of bytes (FNV-1a over bytes, from ``seed``); shape (n, b) to (n,)."""
+    """Hash each row of bytes with FNV-1a, starting from ``seed``; shape (n, b) to (n,)."""
     for i in range(data.shape[0]):
         value = seed
         for j in range(data.shape[1]):
@@ -152,13 +152,13 @@ def hash_rows(data: npt.NDArray[np.uint8], seed: Any, hashes: npt.NDArray[np.uin
 
 @compiled
 def equal_rows(data: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], order: Rows, head: Rows) -> None:
-    """Find for each row the first row of equal bytes.
+    """Find the first row with the same bytes as each row.
 
     Args:
         data: shape (N, b).
-        hashes: of the rows, shape (N,).
-        order: rows by hash, equal hashes by row.
-        head: filled, shape (N,). Where two different vectors share a hash, later copies may count as new vectors.
+        hashes: hashes of the rows, shape (N,).
+        order: rows sorted by hash, equal hashes by row.
+        head: output, shape (N,). If two different vectors share a hash, later copies may count as new vectors.
     """
     first = order[0] if len(order) else 0
     for i in range(len(order)):
@@ -176,7 +176,7 @@ def equal_rows(data: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], orde
 
 @compiled
 def _place(values: Rows, value: Any) -> Any:
-    """Return where an ascending list holds a value; -1 where it does not."""
+    """Return the position of a value in an ascending list, or -1."""
     low = 0
     high = len(values)
     while low < high:
@@ -197,7 +197,7 @@ def _allows(bitmap: npt.NDArray[np.uint8], row: Any) -> Any:
 def first_allowed(
     rows: Rows, repeated: Rows, group: Rows, starts: Rows, members: Stored, bitmap: npt.NDArray[np.uint8]
 ) -> None:
-    """Replace rows by the first allowed row of an equal vector, -1 where there is none; shape (n, K), in place."""
+    """Replace each row in place by the first allowed row of an equal vector, or -1; shape (n, K)."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             row = rows[i, j]
@@ -225,7 +225,7 @@ def expand(
     best: Vectors,
     best_rows: Rows,
 ) -> None:
-    """Put all allowed rows of each vector in its place, and keep the best; see ``DistinctRows.expand``."""
+    """Replace each vector by all of its allowed rows, and keep the best; see ``DistinctRows.expand``."""
     best[:] = -np.inf
     best_rows[:] = -1
     for i in range(rows.shape[0]):

@@ -1,4 +1,4 @@
-"""A set of rows: what a filter selects, or what deletes have left."""
+"""A set of rows: those a filter matches, or those not deleted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from indexer.kernels.rows import Rows
 
 
 class RowSet:
-    """Some of the rows 0 to N-1. Immutable; the bitmap is made when first asked for."""
+    """An immutable subset of the rows 0 to N-1; its bitmap is built on first use."""
 
     def __init__(self, rows: Rows, universe: int) -> None:
-        """Take ascending ``rows`` of the ``universe`` 0 to N-1."""
+        """Store ``rows``, ascending; ``universe`` is N."""
         self.rows, self.universe = rows, universe
 
     @classmethod
     def without(cls, hidden: Rows, universe: int) -> Self:
-        """All rows but some."""
+        """Return the rows of the universe except ``hidden``."""
         return cls(np.setdiff1d(np.arange(universe, dtype=np.int64), hidden, assume_unique=True), universe)
 
     def __len__(self) -> int:
@@ -31,7 +31,7 @@ class RowSet:
 
     @cached_property
     def bitmap(self) -> npt.NDArray[np.uint8]:
-        """One bit a row, lowest bit first."""
+        """One bit per row, lowest bit first."""
         mask = np.zeros(self.universe, dtype=bool)
         mask[self.rows] = True
         return np.packbits(mask, bitorder="little")

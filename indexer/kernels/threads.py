@@ -1,4 +1,4 @@
-"""Many queries on many cores: the queries of a call are split between threads that run code without the GIL."""
+"""Parallelism over queries: a batch is split between threads that run compiled code without the GIL."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from itertools import pairwise
 
 
 def cores() -> int:
-    """Return the cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def split(count: int, threads: int, step: Callable[[int, int], None]) -> None:
     """Run ``step(start, stop)`` over ranges that together cover 0 to ``count``.
 
-    One item, or one thread, runs on the calling thread: a lone query never waits for a pool.
+    A single item, or a single thread, runs on the calling thread, so that a single query never waits for the pool.
 
     Args:
-        count: items in all.
-        threads: most that run at once.
-        step: must release the GIL where it works, and not start threads of its own.
+        count: number of items.
+        threads: maximum number of threads.
+        step: must release the GIL while it works, and must not start threads of its own.
     """
     parts = min(count, threads)
     if parts <= 1:
@@ -35,7 +35,7 @@ def split(count: int, threads: int, step: Callable[[int, int], None]) -> None:
         step(bounds[0], bounds[1])
     finally:
         for future in futures:
-            future.exception()  # all have ended before the caller's arrays go away
+            future.exception()  # wait for all before the caller's arrays are freed
     for future in futures:
         future.result()
 

@@ -1,4 +1,4 @@
-"""What updates have changed since a generation was made: rows that were added, and rows that are gone."""
+"""The difference between a generation and the current documents: rows added and rows removed by updates."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _FIRST_CAPACITY = 64
 
 @dataclass(frozen=True, slots=True)
 class DeltaView:
-    """The state after some operation. Nothing in it changes, however many follow.
+    """An immutable snapshot of a :class:`Delta`.
 
-    Added rows are numbered from N, the rows of the generation, in the order of their operations.
+    Added rows are numbered from N, the number of rows of the generation, in the order of their operations.
 
     Attributes:
-        version: another for every view.
+        version: unique to this snapshot.
         first: N.
-        vectors: of the added rows, those that are gone among them.
-        rows: the added rows that are there, ascending.
-        hidden: for each row of the generation whether it is gone, shape (N,).
-        hidden_count: how many are.
+        vectors: vectors of the added rows, including rows removed since.
+        rows: the added rows that still exist, ascending.
+        hidden: mask of the generation's rows that were removed or replaced, shape (N,).
+        hidden_count: number of hidden rows.
     """
 
     version: int
@@ -47,37 +47,37 @@ class DeltaView:
     _documents: Sequence[tuple[str, str]]
 
     def __len__(self) -> int:
-        """How many documents there are."""
+        """Number of current documents."""
         return self.first - self.hidden_count + len(self.rows)
 
     @property
     def changes(self) -> int:
-        """Rows added that are there, and rows of the generation that are gone."""
+        """Number of added rows plus number of hidden rows."""
         return len(self.rows) + self.hidden_count
 
     @property
     def untouched(self) -> bool:
-        """Whether the generation's rows, and no others, are the documents."""
+        """Whether the documents are exactly those of the generation."""
         return not self.hidden_count and not len(self.vectors)
 
     def visible(self, rows: RowSet | None) -> RowSet:
-        """Return those of the generation's rows, of all of them where None, that are not gone."""
+        """Return those of the generation's ``rows`` (all if None) that are not hidden."""
         if rows is None:
             return RowSet(np.flatnonzero(~self.hidden), self.first)
         return RowSet(rows.rows[~self.hidden[rows.rows]], self.first) if self.hidden_count else rows
 
     def nearest(self, queries: Vectors, rows: Rows, dims: int, keep: int, threads: int) -> tuple[Vectors, Rows]:
-        """Find added rows by looking at all of them.
+        """Find the nearest added rows by a scan.
 
         Args:
             queries: shape (n, D).
-            rows: which of :attr:`rows` may be found.
-            dims: size they are ranked by.
-            keep: rows a query.
-            threads: used where there is more than one query.
+            rows: the subset of :attr:`rows` to search.
+            dims: prefix size to rank by.
+            keep: rows per query.
+            threads: threads to use for more than one query.
 
         Returns:
-            as :meth:`StoredVectors.rank`; rows are numbered from N.
+            as :meth:`StoredVectors.rank`, with rows numbered from N.
         """
         prefixes = truncate(queries, dims)
         if len(queries) > 1 and len(rows) == len(self.vectors):
@@ -93,68 +93,73 @@ class DeltaView:
         return StoredDocument(identifier, json.loads(payload))
 
     def ids(self) -> list[str]:
-        """Return the ids of all added rows, those that are gone among them."""
+        """Return the ids of all added rows, including rows removed since."""
         return [identifier for identifier, _ in self._documents[: len(self.vectors)]]
 
 
 class Delta:
-    """Applies operations to a generation. One thread at a time may; the views it gives can be read by any."""
+    """Applies operations to a generation. Not thread-safe, but its views are."""
 
     def __init__(self, documents: Documents, vectors: StoredVectors, model: str) -> None:
-        """Start from the generation as it was made.
+        """Start from a generation without updates.
 
         Args:
             documents, vectors: the generation's.
-            model: content hash of its model; vectors by another cannot be compared with its own and are passed over.
+            model: content hash of its model; operations of other models are skipped, as their vectors are not
+                comparable.
         """
         self._base, self._first, self._model = documents, len(vectors), model
         self._vectors = np.empty((0, vectors.dimension), vectors.stored.dtype)
-        self._there = np.zeros(0, bool)
+        self._exists = np.zeros(0, bool)
         self._documents: list[tuple[str, str]] = []
         self._rows: dict[str, int] = {}
         self._hidden = np.zeros(self._first, bool)
-        self._gone: list[int] = []
+        self._newly_hidden: list[int] = []
         self._version = 0
 
     def apply(self, operations: Iterable[Operation]) -> None:
-        """Take operations, in their order."""
-        last = {one.id: one for one in operations if one.vector is None or one.model == self._model}
-        # A document that is in the delta has hidden its row of the generation already.
-        self._gone.extend(self._base.row_of([one for one in last if one not in self._rows]).values())
+        """Apply operations in order."""
+        last = {
+            operation.id: operation
+            for operation in operations
+            if operation.vector is None or operation.model == self._model
+        }
+        # A document that is in the delta has already hidden its row of the generation.
+        self._newly_hidden.extend(self._base.row_of([key for key in last if key not in self._rows]).values())
         for identifier in last:
             if (row := self._rows.pop(identifier, None)) is not None:
-                self._there[row] = False
-        self._add(sorted(one for one in last.values() if one.vector is not None))
+                self._exists[row] = False
+        self._add(sorted(operation for operation in last.values() if operation.vector is not None))
 
     def fetch(self, ids: Iterable[str]) -> dict[str, StoredDocument]:
-        """Return those of the documents with these ids that were added and are there."""
-        rows = {one: self._rows[one] for one in ids if one in self._rows}
-        return {one: StoredDocument(one, json.loads(self._documents[row][1])) for one, row in rows.items()}
+        """Return the documents among ``ids`` that were added and still exist."""
+        rows = {key: self._rows[key] for key in ids if key in self._rows}
+        return {key: StoredDocument(key, json.loads(self._documents[row][1])) for key, row in rows.items()}
 
     def tidy(self) -> bool:
-        """Drop the rows that are gone and number the others anew, where most are gone; tell whether they were."""
+        """Drop removed rows and renumber the rest if most are removed; return whether rows were renumbered."""
         if len(self._documents) <= 2 * (len(self._rows) + PAGE):
             return False
-        rows = np.flatnonzero(self._there)
-        self._vectors, self._there = self._vectors[rows], np.ones(len(rows), bool)
+        rows = np.flatnonzero(self._exists)
+        self._vectors, self._exists = self._vectors[rows], np.ones(len(rows), bool)
         self._documents = [self._documents[row] for row in rows]
         self._rows = {identifier: row for row, (identifier, _) in enumerate(self._documents)}
         return True
 
     def view(self) -> DeltaView:
-        """Return the state as it is now."""
-        if self._gone:
-            # A new mask each time: searches go on with the one they have.
+        """Return a snapshot of the current state."""
+        if self._newly_hidden:
+            # A new mask each time, as running searches keep the one they have.
             self._hidden = self._hidden.copy()
-            self._hidden[self._gone] = True
-            self._gone.clear()
+            self._hidden[self._newly_hidden] = True
+            self._newly_hidden.clear()
         self._version += 1
         count = len(self._documents)
         return DeltaView(
             self._version,
             self._first,
             StoredVectors(self._vectors[:count]),
-            np.flatnonzero(self._there[:count]) + self._first,
+            np.flatnonzero(self._exists[:count]) + self._first,
             self._hidden,
             int(np.count_nonzero(self._hidden)),
             self._documents,
@@ -164,22 +169,22 @@ class Delta:
         count = len(self._documents)
         end = count + len(operations)
         if end > len(self._vectors):
-            # Views keep the array they were given; the rows they can see never change.
+            # Views keep the array they were given, and the rows they see never change.
             self._vectors = _grown(self._vectors, count, end)
-            self._there = _grown(self._there, count, end)
+            self._exists = _grown(self._exists, count, end)
         for row, (_, identifier, payload, vector, _) in enumerate(operations, start=count):
             assert payload is not None
             assert vector is not None
             self._vectors[row] = self._stored(vector)
             self._documents.append((identifier, payload))
             self._rows[identifier] = row
-        self._there[count:end] = True
+        self._exists[count:end] = True
 
     def _stored(self, vector: bytes) -> npt.NDArray[Any]:
         dtype, dimension = self._vectors.dtype, self._vectors.shape[1]
         if len(vector) == dimension * dtype.itemsize:
             return np.frombuffer(vector, dtype)
-        # Written for a generation that stores its vectors in another way.
+        # Written for a generation with another storage type.
         kinds = {dimension * np.dtype(kind).itemsize: kind for kind in (np.int8, np.float16, np.float32)}
         if len(vector) not in kinds:
             raise BundleCorruptError(f"the journal has a vector of {len(vector)} bytes for {dimension} dimensions")

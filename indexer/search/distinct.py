@@ -1,7 +1,7 @@
-"""Rows whose stored vectors are equal: the shortlist structure holds each vector once, and results give all its rows.
+"""Duplicate vectors: the shortlist structure holds each distinct vector once, and results expand to all of its rows.
 
-Real corpora repeat themselves. Many equal vectors fill a graph's neighbour lists with one another, so that it loses its
-way to the rest; and each takes a place in the shortlist that another vector could have had.
+Real corpora contain duplicates. Many equal vectors fill a graph's neighbour lists with one another and disconnect it
+from the rest, and each takes a place in the shortlist that another vector could have had.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from models.nesting import Vectors
 FILE_NAME = "distinct.safetensors"
 _SEED = np.uint64(0xCBF29CE484222325)
 _EVERY = np.empty(0, dtype=np.uint8)
-"""The bitmap that allows every row."""
+"""Bitmap that allows every row."""
 
 
 class DistinctRows:
-    """Numbers the distinct vectors 0 to M-1 in the order of their first rows.
+    """Maps rows to distinct vectors, numbered 0 to M-1 in the order of their first rows.
 
-    Takes 4 bytes a vector, and 28 for each row of a vector that repeats.
+    Takes 4 bytes per vector, and 28 for each row of a repeated vector.
 
     Attributes:
-        first: the first row of each vector, ascending, shape (M,).
+        first: first row of each vector, ascending, shape (M,).
     """
 
     def __init__(self, first: npt.NDArray[np.int32], starts: Rows, members: Rows) -> None:
-        """Take the parts: the vectors that repeat have the rows ``members[starts[g]:starts[g + 1]]``, ascending."""
+        """Store the parts: repeated vector ``g`` has the rows ``members[starts[g]:starts[g + 1]]``, ascending."""
         self.first, self._starts, self._members = first, starts, members
         self._numbers: WeakKeyDictionary[RowSet, RowSet] = WeakKeyDictionary()
         order = np.argsort(members)
@@ -48,7 +48,7 @@ class DistinctRows:
 
     @classmethod
     def find(cls, vectors: StoredVectors) -> Self:
-        """Compare all rows by what is stored of them."""
+        """Find the duplicates among stored vectors, byte for byte."""
         count = len(vectors)
         hashes, head = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.int64)
         data = vectors.stored.view(np.uint8)
@@ -65,7 +65,7 @@ class DistinctRows:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises:
             BundleCorruptError: the file cannot be read.
@@ -77,7 +77,7 @@ class DistinctRows:
             raise BundleCorruptError(f"cannot read {path}: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Write to one file."""
+        """Write to a file."""
         save_file({"first": self.first, "starts": self._starts, "members": self._members}, path)
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class DistinctRows:
         return sum(part.nbytes for part in parts)
 
     def rows_of(self, numbers: Rows, allowed: RowSet | None) -> Rows:
-        """Return for each vector a row that stands for it: the first that is allowed; -1 where there is none."""
+        """Return the first allowed row of each vector, or -1 if none is allowed."""
         if allowed is None and not len(self._repeated):
             return numbers
         rows = np.where(numbers >= 0, self.first[numbers], -1).astype(np.int64)
@@ -99,12 +99,12 @@ class DistinctRows:
         return rows
 
     def numbers_of(self, allowed: RowSet) -> RowSet:
-        """Return the vectors that have an allowed row."""
+        """Return the vectors that have at least one allowed row."""
         if not len(self._repeated):
             return allowed
         known = self._numbers.get(allowed)
         if known is None:
-            # A set of rows is asked for again and again: by every search under the same filter.
+            # The same set of rows comes back with every search under the same filter.
             known = self._numbers[allowed] = self._find_numbers(allowed)
         return known
 
@@ -116,15 +116,15 @@ class DistinctRows:
         return RowSet(np.unique(np.searchsorted(self.first, heads)), len(self))
 
     def expand(self, scores: Vectors, rows: Rows, allowed: RowSet | None) -> tuple[Vectors, Rows]:
-        """Put every allowed row of the vectors found in its place, and cut to the length given.
+        """Replace each vector found by all of its allowed rows, and keep the best k.
 
         Args:
             scores, rows: shape (n, k), best first; the rows are from :meth:`rows_of`.
-            allowed: rows that may be found.
+            allowed: rows that may be found; all if None.
 
         Returns:
-            shape (n, k), by falling score, equal scores by row. As each of the k vectors comes with its first row, no
-            vector behind them can have a row among the best k.
+            scores and rows of shape (n, k), by descending score, equal scores by row. As each of the k vectors has at
+            least one row, no vector after them can have a row among the best k.
         """
         if not len(self._repeated):
             return scores, rows
@@ -136,19 +136,19 @@ class DistinctRows:
 
 
 class DistinctPrefixes:
-    """The distinct vectors' unit prefixes, which a shortlist structure is built from."""
+    """Unit prefixes of the distinct vectors, from which a shortlist structure is built."""
 
     def __init__(self, vectors: StoredVectors, distinct: DistinctRows, dims: int) -> None:
         self._vectors, self._first, self.dims = vectors, distinct.first, dims
         self.rows = len(self._first)
 
     def blocks(self) -> Blocks:
-        """Stream (number of the first, prefixes of shape (n, Ds)); each call begins anew."""
+        """Stream (number of the first vector, prefixes of shape (n, Ds)); each call starts from the beginning."""
         step = block_rows(self._vectors.dimension)
         for start in range(0, self.rows, step):
             yield start, self._vectors.prefixes(self._first[start : start + step], self.dims)
 
     def sample(self, count: int, seed: int = 0) -> Vectors:
-        """Draw ``min(count, rows)`` prefixes without repetition, in the order of the rows."""
+        """Draw ``min(count, rows)`` prefixes without replacement, in row order."""
         drawn = np.random.default_rng(seed).choice(self.rows, min(count, self.rows), replace=False)
         return self._vectors.prefixes(self._first[np.sort(drawn)], self.dims)

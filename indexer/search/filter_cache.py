@@ -1,4 +1,4 @@
-"""What filters find in a generation and its updates, kept for the next search with the same filter."""
+"""Cache of the rows that filters match, in a generation and in its updates."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from indexer.storage.documents import Documents
 
 _MOST_FILTERS = 1024
 _ROWS_KEPT = 4
-"""Filters are kept while the rows that they find are no more than this many times the rows of the generation."""
+"""Filters stay cached while their rows total at most this many times the rows of the generation."""
 _LEAST_ROWS_KEPT = 1 << 20
 
 
 class Selection(NamedTuple):
-    """The rows a filter finds.
+    """The rows a filter matches.
 
     Attributes:
-        base: those of the generation; None where it finds all, and what updates hide has still to be left out.
-        added: those that updates added.
+        base: rows of the generation; None if all match, in which case rows hidden by updates are still to be excluded.
+        added: rows that updates added.
     """
 
     base: RowSet | None
@@ -33,7 +33,7 @@ class Selection(NamedTuple):
 
 
 class FilterCache:
-    """Finds rows by filters; any number of threads may ask."""
+    """Finds the rows that match a filter. Thread-safe."""
 
     def __init__(self, documents: Documents, rows: int) -> None:
         self._documents, self._rows = documents, rows
@@ -41,13 +41,13 @@ class FilterCache:
         self._found: OrderedDict[Filter, _Found] = OrderedDict()
 
     def select(self, condition: Filter, delta: DeltaView) -> Selection:
-        """Return the rows that a filter finds in a state of the index."""
+        """Return the rows that match a filter in a given state of the index."""
         with self._lock:
             found = self._found.get(condition)
             if found is not None:
                 self._found.move_to_end(condition)
         if found is None:
-            # Without the lock: another filter's search does not wait for this one's.
+            # Without the lock, so that searches with other filters need not wait.
             found = _Found(condition, self._documents.matching(condition), self._rows)
             with self._lock:
                 self._found[condition] = found
@@ -56,13 +56,13 @@ class FilterCache:
 
     def _drop(self) -> None:
         most = max(_LEAST_ROWS_KEPT, _ROWS_KEPT * self._rows)
-        size = sum(one.size for one in self._found.values())
+        size = sum(found.size for found in self._found.values())
         while len(self._found) > 1 and (size > most or len(self._found) > _MOST_FILTERS):
             size -= self._found.popitem(last=False)[1].size
 
 
 class _Found:
-    """What one filter finds: in the generation once and for all, in the updates as far as they were looked at."""
+    """Matches of one filter: computed once for the generation, and incrementally for the updates."""
 
     def __init__(self, condition: Filter, rows: Rows, universe: int) -> None:
         self._condition = condition
@@ -70,7 +70,7 @@ class _Found:
         self.size = 0 if self._base is None else len(rows)
         self._lock = threading.Lock()
         self._added: list[int] = []
-        self._looked_at = 0
+        self._examined = 0
         self._latest: tuple[int, Selection] | None = None
 
     def in_state(self, delta: DeltaView) -> Selection:
@@ -78,11 +78,11 @@ class _Found:
         if latest is not None and latest[0] == delta.version:
             return latest[1]
         with self._lock:
-            for row in range(self._looked_at, len(delta.vectors)):
+            for row in range(self._examined, len(delta.vectors)):
                 document = delta.fetch(delta.first + row)
                 if self._condition.matches(document.id, document.payload):
                     self._added.append(delta.first + row)
-            self._looked_at = max(self._looked_at, len(delta.vectors))
+            self._examined = max(self._examined, len(delta.vectors))
             added = np.array(self._added, dtype=np.int64)
         base = None if self._base is None else delta.visible(self._base)
         selection = Selection(base, np.intersect1d(added, delta.rows, assume_unique=True))

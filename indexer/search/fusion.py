@@ -1,4 +1,4 @@
-"""Hybrid search: how the answers of vectors and of words become one."""
+"""Fusion: combining the rankings of vectors and of words."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from indexer.kernels.rows import Rows
 from models.nesting import Vectors
 
 RANK_CONSTANT: Final = 60
-"""Reciprocal rank fusion's k, as its authors set it (Cormack, Clarke and Büttcher 2009)."""
+"""The k of reciprocal rank fusion, as its authors set it (Cormack, Clarke and Büttcher 2009)."""
 
 
 def best_rows(scores: npt.NDArray[np.floating], count: int) -> Rows:
-    """Return the places of the highest scores over 0, best first, equal scores by place; no more than ``count``."""
+    """Return the positions of the ``count`` highest positive scores, best first; equal scores by position."""
     places = np.flatnonzero(scores > 0)
     if 0 < count < len(places):
         least = np.partition(scores[places], len(places) - count)[len(places) - count]
@@ -24,12 +24,15 @@ def best_rows(scores: npt.NDArray[np.floating], count: int) -> Rows:
 
 
 def fuse_ranks(rows: Rows, dense: Rows, lexical: Rows, weight: float) -> npt.NDArray[np.float64]:
-    """Give rows their reciprocal rank scores.
+    """Score rows by reciprocal rank.
 
     Args:
-        rows: of either list, ascending, shape (n,).
+        rows: the union of both lists, ascending, shape (n,).
         dense, lexical: the lists, best first.
-        weight: of the first.
+        weight: weight of ``dense``.
+
+    Returns:
+        shape (n,).
     """
     scores = np.zeros(len(rows))
     for found, share in ((dense, weight), (lexical, 1 - weight)):
@@ -38,11 +41,11 @@ def fuse_ranks(rows: Rows, dense: Rows, lexical: Rows, weight: float) -> npt.NDA
 
 
 def fuse_scores(cosines: Vectors, words: Vectors, weight: float) -> npt.NDArray[np.float64]:
-    """Give rows their weighted scores by both of the scores they have; shape (n,) each."""
+    """Return the weighted sum of rescaled cosines and BM25 scores; all of shape (n,)."""
     least = cosines.min(initial=np.inf)
     span = cosines.max(initial=-np.inf) - least
     most = words.max(initial=0)
-    # Where all are equal, each is the best.
+    # If all are equal, each is the best.
     dense = (cosines.astype(np.float64) - least) / span if span > 0 else np.ones(len(cosines))
     lexical = words.astype(np.float64) / most if most > 0 else np.zeros(len(words))
     return weight * dense + (1 - weight) * lexical

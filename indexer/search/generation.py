@@ -1,4 +1,4 @@
-"""The files of one generation, opened and checked against its manifest."""
+"""Opening the files of one generation and verifying them against its manifest."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from indexer.storage.vectors import StoredVectors
 from models.nesting import truncate
 
 Verify = Literal["sizes", "loaded", "all"]
-"""Whose checksums are compared when a generation is opened: of no file; of those that are read into memory; of all."""
+"""Files whose checksums are verified on opening: none, those read into memory, or all. Sizes always are."""
 _READ_LATER = {VECTORS, DOCUMENTS, REJECTED}
-"""Files that searches read where they need them, from the disk or its cache."""
+"""Files that are not loaded but read by searches, from disk or the page cache."""
 
 
 class OpenedGeneration:
-    """What a generation is searched with. Nothing in it changes.
+    """An opened generation; immutable.
 
     Attributes:
         path, manifest, shortlist, vectors, distinct, documents: its parts.
-        ranker: finds rows.
-        lexical: finds rows by words; None where the generation was made without it.
+        ranker: finds rows by vector.
+        lexical: finds rows by words; None if the generation was built without.
     """
 
     def __init__(self, path: Path, verify: Verify = "loaded") -> None:
         """Open every file.
 
         Args:
-            path: the generation's folder.
-            verify: which files are compared with their checksums first. Sizes always are.
+            path: the generation's directory.
+            verify: which files to verify against their checksums first. Sizes always are.
 
         Raises:
-            BundleError: a file is missing, unreadable, of the wrong size or damaged, or the format is another.
-            InvalidOptionError: this machine cannot run the generation's structure; the message names what to use.
+            BundleError: a file is missing, unreadable, of the wrong size or damaged, or the format is not supported.
+            InvalidOptionError: this machine cannot run the generation's structure; the message names alternatives.
         """
         self.path, self.manifest = path, Manifest.read(path)
         kind = self.manifest.shortlist.kind
@@ -55,7 +55,7 @@ class OpenedGeneration:
             raise BundleCorruptError(f"{path}: unknown shortlist {kind!r}; known are {', '.join(KINDS)}")
         require_available(kind, build=False)
         if verify != "sizes":
-            # Before anything is made of them: what damaged links and lengths lead to may be worse than an error.
+            # Before parsing: damaged links and lengths may lead to worse than an error.
             names = [name for name in self.manifest.files if verify == "all" or name not in _READ_LATER]
             self.manifest.check(path, names)
         structure = shortlist_type(kind)
@@ -67,7 +67,7 @@ class OpenedGeneration:
         self.documents = Documents(path / DOCUMENTS)
         facts = self.manifest.lexical
         self.lexical = None if facts is None else LexicalIndex(path, self.manifest.rows, facts)
-        # Compiled code is loaded when first called: here, rather than in the time of the first search.
+        # Compiled code is loaded on its first call: do that now, not during the first search.
         StoredVectors(self.vectors.stored[:1]).nearest(truncate(np.zeros((1, 1)), 1), 1, 1)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Searching by vectors and by words at once."""
+"""Hybrid search: rank by vectors and by words, and fuse both lists."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from models.nesting import Vectors
 
 
 def check_lexical(view: View) -> None:
-    """Refuse a generation without a lexical index.
+    """Require a lexical index.
 
     Raises:
-        InvalidOptionError: the message says how to build one.
+        InvalidOptionError: the generation has none.
     """
     if view.lexical is None:
         raise InvalidOptionError(
@@ -46,19 +46,19 @@ def rank_hybrid(
     """Find rows by vectors and by words.
 
     Args:
-        view: what is searched.
+        view: what to search.
         texts, queries: the same queries as texts and as vectors of shape (n, D).
-        plan: how vectors are searched; widened to the candidates of ``options``.
-        options: how the two are fused.
-        selection: what a filter leaves to be found; every document where None.
-        clock: takes the stages down.
-        threads: used where there is more than one query.
+        plan: how to search by vectors; widened to the candidates of ``options``.
+        options: how to fuse the two lists.
+        selection: rows a filter allows; all if None.
+        clock: records the time of each stage.
+        threads: threads to use for more than one query.
 
     Returns:
         fused scores, float32, and rows, int64, as :meth:`View.rank`.
 
     Raises:
-        InvalidOptionError: there is no lexical index.
+        InvalidOptionError: the index has no words.
     """
     check_lexical(view)
     depth = min(len(view), max(plan.k, options.candidates))
@@ -75,12 +75,12 @@ def rank_hybrid(
             scores = view.lexical.scores(texts[i], view.delta, selection)
             rows = best_rows(scores, depth)
             candidates = np.union1d(near[i], rows)
-            # The scores of all rows are let go of: for many queries they would take more than memory has.
+            # The scores of all rows are not kept: for many queries they would not fit into memory.
             found[i] = _Words(rows, candidates, scores[candidates])
 
     split(len(texts), threads, step)
-    there = len(view) if selection is None else view.count(selection)
-    clock.add("lexical", started, candidates_in=there, candidates_out=depth, structure="bm25")
+    allowed = len(view) if selection is None else view.count(selection)
+    clock.add("lexical", started, candidates_in=allowed, candidates_out=depth, structure="bm25")
 
     started = time.perf_counter()
     best = np.full((len(texts), plan.k), -np.inf, np.float32)
@@ -91,7 +91,7 @@ def rank_hybrid(
         else:
             cosines = view.cosines(queries[i], words.candidates, plan.rerank_dims)
             fused = fuse_scores(cosines, words.scores, options.weight)
-        order = np.argsort(-fused, kind="stable")[: plan.k]  # candidates are ascending: equal scores come by row
+        order = np.argsort(-fused, kind="stable")[: plan.k]  # candidates ascend, so equal scores are ordered by row
         best[i, : len(order)], ranked[i, : len(order)] = fused[order], words.candidates[order]
     mean = round(sum(len(words.candidates) for words in found) / max(1, len(texts)))
     clock.add("fuse", started, candidates_in=mean, candidates_out=plan.k)
@@ -99,11 +99,12 @@ def rank_hybrid(
 
 
 class _Words(NamedTuple):
-    """What words find for one query.
+    """Candidates of one query.
 
     Attributes:
-        rows: of the best scores, best first.
-        candidates: those and the vectors', ascending; ``scores`` are theirs, by words.
+        rows: those found by words, best first.
+        candidates: the union with those found by vectors, ascending.
+        scores: BM25 scores of ``candidates``.
     """
 
     rows: Rows

@@ -1,4 +1,4 @@
-"""From query vectors to rows: shortlist, funnel of reranks, and whether structure or scan serves under a filter."""
+"""From query vectors to rows: shortlist, funnel of reranks, and the choice of structure or scan under a filter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.errors import InvalidOptionError
 from models.nesting import Vectors, truncate
 
 _VISITS_PER_SCORE = 16
-"""Measured: a structure's step of effort, with all the neighbours it looks at, takes as long as to score 16 rows."""
+"""Measured: one step of a structure's effort, with all the neighbours it visits, costs as much as scoring 16 rows."""
 
 
 class Ranker:
@@ -34,7 +34,7 @@ class Ranker:
         distinct: DistinctRows,
         norms: PrefixNorms | None = None,
     ) -> None:
-        """Take a generation's parts; a certified stop needs ``norms``."""
+        """Use a generation's parts; a certified stop rule needs ``norms``."""
         self.vectors, self.shortlist, self.distinct, self._norms = vectors, shortlist, distinct, norms
 
     def rank(
@@ -44,27 +44,27 @@ class Ranker:
 
         Args:
             queries: shape (n, D).
-            plan: how.
-            allowed: rows that may be found; all where None.
-            clock: takes the stages down.
-            threads: used where there is more than one query.
+            plan: how to search.
+            allowed: rows that may be found; all if None.
+            clock: records the time of each stage.
+            threads: threads to use for more than one query.
 
         Returns:
-            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; -inf and -1 only
-            where fewer rows than k may be found.
+            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; padded with -inf
+            and -1 only if fewer than k rows are allowed.
         """
         if allowed is not None:
             plan = self._under_filter(plan, len(allowed))
         if plan.stop and plan.stop.gap is None and plan.structure != SCAN and not self.shortlist.exact_scores:
             raise InvalidOptionError(
                 "stop",
-                f"a certified stop needs exact scores of the shortlist: {plan.structure!r} estimates them; "
-                "built with them are flat, hnsw with storage=fp32 and symqg with bits=0",
+                f"a certified stop needs exact shortlist scores, and {plan.structure!r} estimates them: use a gap, or "
+                "build flat, hnsw with storage=fp32 or symqg with bits=0",
             )
         if plan.structure == SCAN:
             return self._scan(queries, plan, allowed, clock, threads)
         scores, rows = self._by_structure(queries, plan, allowed, clock, threads)
-        # A graph may not reach every row, and a filter may hide what it reaches; k results are promised where k exist.
+        # A graph may not reach every row, or only rows a filter excludes; k results are promised if k exist.
         last = rows[:, min(plan.k, len(self.vectors) if allowed is None else len(allowed)) - 1]
         if min(last.tolist(), default=0) < 0:
             starved = last < 0
@@ -92,11 +92,11 @@ class Ranker:
         return self.distinct.expand(scores, rows, allowed)
 
     def candidates(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int = 1) -> Candidates:
-        """Find the shortlist alone, by the structure; arguments as in :meth:`rank`."""
+        """Return the structure's shortlist; arguments as :meth:`rank`."""
         return self._looks(truncate(queries, plan.dims), plan, allowed, threads)[0]
 
     def _looks(self, coarse: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> tuple[Candidates, int]:
-        """Return candidates of unit prefixes, and how many of the queries took a second look."""
+        """Return the candidates of unit prefixes, and the number of queries that took a second look."""
         count, look = plan.candidates, plan.second_look
         found = self._look(coarse, count, plan.effort, allowed, threads)
         if look is None:
@@ -111,7 +111,7 @@ class Ranker:
     ) -> Candidates:
         numbers = None if allowed is None else self.distinct.numbers_of(allowed)
         if numbers is not None and not self.shortlist.filters:
-            # What may not be found is dropped afterwards, so that much more has to be looked for.
+            # The structure cannot filter: oversample, and drop excluded rows afterwards.
             share = len(numbers) / len(self.distinct)
             count = min(len(self.distinct), math.ceil(count / share))
             effort = math.ceil(effort / share) if effort else None
@@ -150,9 +150,9 @@ class Ranker:
         threads: int = 1,
         coarse: Vectors | None = None,
     ) -> tuple[Vectors, Rows]:
-        """Rank a shortlist by the stages of a plan, the vectors of rows that are equal once; see :meth:`rank`.
+        """Rerank a shortlist by the stages of a plan, without expanding duplicates; see :meth:`rank`.
 
-        ``coarse`` are the queries cut to the plan's Ds, where they are there already.
+        ``coarse`` are the queries truncated to the plan's Ds, if the caller has them.
         """
         scores, rows = found
         for number, stage in enumerate(plan.stages):
@@ -172,10 +172,10 @@ class Ranker:
         return scores, rows
 
     def _under_filter(self, plan: Plan, count: int) -> Plan:
-        """Scan where few rows may be found; there a structure would look at many that may not, to find a few."""
+        """Scan if few rows are allowed: a structure would visit many excluded rows to find them."""
         if plan.structure == SCAN:
             return plan
-        # What is nearest lies farther off under a filter, so that most queries take the second look.
+        # Under a filter the nearest rows are farther away, so that most queries take the second look.
         effort = max(plan.effort or 0, plan.candidates, plan.second_look.effort if plan.second_look else 0)
         if count <= plan.candidates or count * count <= _VISITS_PER_SCORE * effort * len(self.vectors):
             return _single(plan)
@@ -183,7 +183,7 @@ class Ranker:
 
 
 def _read(stopped: Stopped) -> dict[str, float | None]:
-    # Of one query without NumPy's reductions, which take longer than the rerank.
+    # A single query avoids NumPy's reductions, which take longer than the rerank.
     if len(stopped.read) == 1:
         read, certified, margin = float(stopped.read[0]), float(stopped.margin[0] > 0), float(stopped.margin[0])
     else:

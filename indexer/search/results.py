@@ -1,4 +1,4 @@
-"""What a search gives back: the documents found, and what was done to find them."""
+"""What a search returns: the hits, and a record of each stage."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a search.
+    """One stage of a search.
 
     Attributes:
         name: ``encode``, ``filter``, ``shortlist``, ``rerank``, ``updates``, ``lexical``, ``fuse`` or ``documents``.
-        milliseconds: for all queries of the call together.
-        dims: size looked at; None where it does not apply.
-        candidates_in, candidates_out: rows a query before and after.
-        structure: what found them.
-        read: candidates read a query, the mean, where a stop rule left some out.
-        certified: share of the queries whose answer is proved to be that of reading all of them.
-        margin: the k-th score less the highest that a candidate left unread could have, the least over the queries; a
-            positive one is the proof. None where all were read, or where there is no bound.
-        again: share of the queries that the structure was searched for a second time, where a second look is asked for.
+        milliseconds: wall time for all queries of the call together.
+        dims: prefix size compared; None if it does not apply.
+        candidates_in, candidates_out: rows per query before and after.
+        structure: what found the candidates.
+        read: mean candidates read per query under a stop rule.
+        certified: share of the queries whose result provably equals that of reading every candidate.
+        margin: k-th score minus the highest possible score of an unread candidate, the minimum over the queries; a
+            positive margin is the proof. None if every candidate was read, or nothing bounds the unread.
+        again: share of the queries that took the second look, if one was requested.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A result: the document and its score, the cosine at Dr; in hybrid search the fused score."""
+    """A document found, with its score: the cosine at Dr, or the fused score in hybrid search."""
 
     id: str
     score: float
@@ -52,12 +52,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        hits: one list a query, by falling score, equal scores in the order of the corpus.
-        stages: what was done, in order.
-        plan: the options with every default filled in; in hybrid search those of the vectors' part.
+        hits: one list per query, by descending score; equal scores in corpus order.
+        stages: the stages that ran, in order.
+        plan: the plan followed; in hybrid search, that of the vectors' part.
         generation: name of the generation searched.
     """
 
@@ -68,25 +68,25 @@ class SearchResult:
 
 
 class StageClock:
-    """Runs the steps of a search and takes down how long each took."""
+    """Runs the stages of a search and records the time of each."""
 
-    __slots__ = ("_taken",)
+    __slots__ = ("_recorded",)
 
     def __init__(self) -> None:
-        self._taken: list[tuple[str, float, dict[str, Any]]] = []
+        self._recorded: list[tuple[str, float, dict[str, Any]]] = []
 
     @property
     def stages(self) -> list[Stage]:
-        """What was taken down, in order. Made when asked for, which takes longer than the taking down."""
-        return [Stage(name, milliseconds, **facts) for name, milliseconds, facts in self._taken]
+        """The stages recorded so far. Built on access, which costs more than recording them."""
+        return [Stage(name, milliseconds, **facts) for name, milliseconds, facts in self._recorded]
 
     def run(self, name: str, step: Callable[[], _T], **facts: Any) -> _T:
-        """Run a step; ``facts`` are the other attributes of its :class:`Stage`."""
+        """Run and time a stage; ``facts`` are the remaining attributes of its :class:`Stage`."""
         started = time.perf_counter()
         value = step()
-        self._taken.append((name, (time.perf_counter() - started) * 1e3, facts))
+        self._recorded.append((name, (time.perf_counter() - started) * 1e3, facts))
         return value
 
     def add(self, name: str, started: float, **facts: Any) -> None:
-        """Take down a step that began at ``started``, by ``time.perf_counter()``, and has ended now."""
-        self._taken.append((name, (time.perf_counter() - started) * 1e3, facts))
+        """Record a stage that ends now and began at ``started``, by ``time.perf_counter()``."""
+        self._recorded.append((name, (time.perf_counter() - started) * 1e3, facts))

@@ -1,12 +1,12 @@
-"""The second look: queries that a structure finds hard are searched for again, with more effort.
+"""The second look: queries that are hard for the structure are searched again with more effort.
 
-A graph or cells find the neighbours of most queries with little effort; those that lie off the corpus' distribution
-need many times as much, and one effort for all has to be that of the hard ones. Which are hard can be told by a first
-search: its best candidate lies far from the query. So a first search is made with little effort, and where its best
-score is under a threshold, a second one with more. Calibration tries thresholds and efforts (``indexer.calibration``).
+A graph or inverted file finds the neighbours of most queries with little effort, but out-of-distribution queries need
+many times as much, and a single effort for all has to suit the hard ones. A first search identifies them: its best
+candidate is far from the query. So each query is searched with little effort first, and if its best score is below a
+threshold, again with more. Calibration chooses threshold and efforts (``indexer.calibration.second_looks``).
 
-Measured (docs/benchmarks.md): at equal recall the mean time of a query falls by a sixteenth to an eighth where queries
-are unlike documents. The best score tells the hard ones as well as a regression on all scores of the first search does.
+Measured (docs/benchmarks.md): at equal recall, mean latency falls by 1/16 to 1/8 if queries are unlike documents. The
+best score identifies hard queries as well as a regression on all scores of the first search.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from models.nesting import Vectors
 def look_again(
     found: Candidates, best: Vectors, look: SecondLook, search: Callable[[Rows], Candidates]
 ) -> tuple[Candidates, Rows]:
-    """Search again for the queries that need it.
+    """Search the hard queries again.
 
     Args:
-        found: by the first search, shape (n, K).
-        best: its best score of each query, shape (n,).
-        look: decides which.
-        search: finds K candidates of the queries with these numbers, by the second effort.
+        found: candidates of the first search, shape (n, K).
+        best: best score of each query in the first search, shape (n,).
+        look: threshold and effort.
+        search: given query numbers, finds K candidates of each with the second effort.
 
     Returns:
-        the candidates, those of the second search where there was one; and the numbers of its queries.
+        the candidates, replaced for queries searched again, and the numbers of those queries.
     """
     hard = (best < look.below).nonzero()[0]
     if not len(hard):

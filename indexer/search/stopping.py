@@ -1,17 +1,17 @@
-"""The stop rule: a rerank that leaves candidates unread, and says what that can have cost.
+"""Stop rules: a rerank that skips candidates, and bounds what that can cost.
 
-A candidate is left out by what the shortlist says of it, so that its row is not touched at all. Two rules:
+A candidate is skipped by its coarse score alone, so that its row is never read. There are two rules:
 
-- **certified**: a unit query q and row x with prefixes p have q·x ≤ q_p·x_p + sqrt(1 - |q_p|²)·sqrt(1 - |x_p|²). A
-  candidate whose bound is under the k-th best score so far is none of the best k: the answer is that of reading all.
-- **gap**: a candidate whose coarse score is more than a gap under the k-th candidate's is not read. The gap is a
-  quantile of what calibration queries needed for the answer of reading all, so that a query like them gets that answer
-  with the stated probability (split conformal prediction: Angelopoulos and Bates, arXiv 2107.07511, section 1). An easy
-  query has few candidates near its k-th and a hard one many, so that each reads what it needs.
+- **certified**: a unit query q and row x with prefixes p satisfy q·x ≤ q_p·x_p + sqrt(1 - |q_p|²)·sqrt(1 - |x_p|²). A
+  candidate whose bound is below the k-th best score so far is not in the top k, so the result is exact.
+- **gap**: skip a candidate whose coarse score is more than a gap below the k-th candidate's. The gap is a quantile of
+  what calibration queries needed for the exact result, so that a query from their distribution gets it with the stated
+  probability (split conformal prediction: Angelopoulos and Bates, arXiv 2107.07511, section 1). Easy queries have few
+  candidates near their k-th and hard queries many, so each reads what it needs.
 
-Measured (benchmarks/stopping.py): the bound leaves out too little to save time, unless the prefix is three quarters of
-the dimensions and K is 1000. The gap reads 1.1 to 1.7 times fewer candidates than a fixed number of equal recall, the
-more the higher the recall, and what it reads hardly grows with K.
+Measured (benchmarks/stopping.py): the bound skips too little to save time, unless the prefix has three quarters of the
+dimensions and K is 1000. The gap reads 1.1 to 1.7 times fewer candidates than a fixed number at equal recall, with a
+larger factor at higher recall, and what it reads hardly grows with K.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import BundleCorruptError
-from indexer.kernels.rows import AHEAD, Rows, Stored, ask, cosine, insert
+from indexer.kernels.rows import AHEAD, Rows, Stored, cosine, insert, prefetch_row
 from indexer.kernels.threads import split
 from indexer.plan import StopRule
 from indexer.storage.vectors import StoredVectors
@@ -34,17 +34,17 @@ from models.nesting import Vectors
 
 FILE_NAME = "prefix_norms.f32"
 _ROUNDING = 2.0**-21
-"""Added to bounds, times the dimensions: a float32 sum of n products is off by up to n·2⁻²⁴, in whatever order, and six
-such sums meet in a comparison: the coarse score, both prefix norms, the score, and the norms of row and query."""
+"""Slack of a bound, per dimension: a float32 sum of n products has an error of up to n·2⁻²⁴ in any order, and six such
+sums enter a comparison: the coarse score, both prefix norms, the score, and the norms of row and query."""
 _UNKNOWN = np.empty(0, dtype=np.float32)
 
 
 class PrefixNorms(NamedTuple):
-    """How much of each row the shortlist sees.
+    """Norms of the prefixes that the shortlist compares.
 
     Attributes:
-        values: |x[:dims]| of the rows normalised at D, shape (N,).
-        dims: the shortlist's size Ds.
+        values: |x[:dims]| of the rows, normalised at D, shape (N,).
+        dims: the shortlist's prefix size Ds.
     """
 
     values: Vectors
@@ -52,13 +52,13 @@ class PrefixNorms(NamedTuple):
 
     @classmethod
     def open(cls, path: Path, rows: int, dims: int) -> Self:
-        """Map a file of them.
+        """Memory-map a file of ``rows`` norms.
 
         Raises:
-            BundleCorruptError: it is missing, or not of ``rows`` numbers.
+            BundleCorruptError: the file is missing or has another size.
         """
         try:
-            # Nothing can be mapped of an empty file.
+            # An empty file cannot be mapped.
             values = np.memmap(path, dtype="<f4", mode="r", shape=rows) if rows else np.empty(0, dtype=np.float32)
         except (OSError, ValueError) as error:
             raise BundleCorruptError(f"cannot map {path}: {error}") from error
@@ -66,13 +66,13 @@ class PrefixNorms(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """The answer of a rerank under a stop rule.
+    """The result of a rerank under a stop rule.
 
     Attributes:
         scores, rows: as :meth:`StoredVectors.rank` returns.
-        read: candidates read, shape (n,).
-        margin: k-th score less the highest bound of a candidate not read, shape (n,); inf where all were read, -inf
-            where some were not and nothing bounds them.
+        read: number of candidates read, shape (n,).
+        margin: k-th score minus the highest bound of an unread candidate, shape (n,); inf if all were read, -inf if
+            nothing bounds the unread.
     """
 
     scores: Vectors
@@ -82,7 +82,7 @@ class Stopped(NamedTuple):
 
     @property
     def certified(self) -> npt.NDArray[np.bool_]:
-        """Whether the answer is proved to be that of reading all candidates, shape (n,)."""
+        """Whether the result provably equals that of reading every candidate, shape (n,)."""
         return self.margin > 0
 
 
@@ -97,20 +97,20 @@ def rank_stopping(
     norms: PrefixNorms | None = None,
     threads: int = 1,
 ) -> Stopped:
-    """Score candidates and keep the best, reading only those that the rule asks for.
+    """Score the candidates that the rule does not skip, and keep the best.
 
     Args:
-        vectors: the full rows.
+        vectors: the full vectors.
         queries: unit prefixes, shape (n, dims).
-        rows: candidates nearest first, shape (n, K); -1 stands for no row.
-        coarse: their scores in the shortlist, shape (n, K), falling. Estimates will do for a gap; where ``norms`` are
-            given they are the cosines of the prefixes, exact to rounding.
+        rows: candidates, nearest first, shape (n, K); -1 is padding.
+        coarse: their scores in the shortlist, descending, shape (n, K). Estimates suffice for a gap; with ``norms``
+            they must be the cosines of the prefixes, exact up to rounding.
         dims: prefix size Dr.
-        keep: rows kept, k.
-        rule: which candidates are read; the first k always are.
-        norms: what bounds take, at the full D only; a certified rule needs them, and some answers of a gap are
-            certified by them.
-        threads: used where there is more than one query.
+        keep: number of results, k.
+        rule: which candidates to read; the first k always are.
+        norms: prefix norms for the bounds, with ``dims`` = D only. A certified rule needs them; with a gap they certify
+            some of the results.
+        threads: threads to use for more than one query.
 
     Raises:
         InvalidOptionError: a certified rule without norms, or norms with another size than D.
@@ -119,12 +119,12 @@ def rank_stopping(
         raise InvalidOptionError("stop", "a certified stop needs the rows' prefix norms: give them, or a gap")
     if norms is not None and dims != vectors.dimension:
         raise InvalidOptionError(
-            "stop", f"scores of {dims} dimensions cannot be bounded: prefix norms are of all {vectors.dimension}"
+            "stop", f"scores of {dims} dimensions cannot be bounded: prefix norms need all {vectors.dimension}"
         )
     count = len(queries)
     best, best_rows = np.empty((count, keep), dtype=np.float32), np.empty((count, keep), dtype=np.int64)
     read, margin = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32)
-    # A gap that float32 cannot hold leaves nothing unread, as the largest that it can does.
+    # A gap beyond float32 reads everything, as does the largest float32.
     gap = np.float32(np.inf if rule.gap is None else min(rule.gap, float(np.finfo(np.float32).max)))
     anchor = min(rule.k or keep, keep) - 1
     values, seen = (_UNKNOWN, 0) if norms is None else norms
@@ -138,14 +138,14 @@ def rank_stopping(
 
 
 def needed_gaps(coarse: Vectors, rows: Rows, answer: Rows) -> Vectors:
-    """Return the smallest gap of each query under which no row of its answer is left out.
+    """Return the smallest gap with which each query keeps its exact result.
 
     Args:
-        coarse, rows: the whole shortlists, as :func:`rank_stopping` takes them.
-        answer: rows of the rerank of all candidates, shape (n, k); -1 where there are fewer.
+        coarse, rows: the whole shortlists, as for :func:`rank_stopping`.
+        answer: rows of the rerank of all candidates, shape (n, k), padded with -1.
 
     Returns:
-        shape (n,), 0 where the first k candidates are the answer.
+        shape (n,); 0 if the first k candidates are the result.
     """
     keep = answer.shape[1]
     gaps = np.zeros(len(rows), dtype=np.float32)
@@ -157,15 +157,15 @@ def needed_gaps(coarse: Vectors, rows: Rows, answer: Rows) -> Vectors:
 
 
 def fit_gap(gaps: Vectors, probability: float, k: int | None = None) -> StopRule:
-    """Choose the gap that is large enough for a further query with the given probability.
+    """Choose the smallest gap that suffices for a further query with the given probability.
 
     Args:
-        gaps: what each calibration query needed (:func:`needed_gaps`), at the k and K to be searched with.
-        probability: over the calibration queries and one more, all equally likely to come in any order.
-        k: what they were measured at.
+        gaps: gap that each calibration query needed (:func:`needed_gaps`), at the k and K of the searches to come.
+        probability: over the calibration queries and one further query, assumed exchangeable.
+        k: the k the gaps were measured at.
 
     Raises:
-        InvalidOptionError: a probability that so few queries cannot support; the message says how many can.
+        InvalidOptionError: there are too few queries for this probability; the message says how many it needs.
     """
     if not 0 < probability < 1:
         raise InvalidOptionError("stop", f"probability {probability}: give more than 0 and less than 1")
@@ -173,14 +173,14 @@ def fit_gap(gaps: Vectors, probability: float, k: int | None = None) -> StopRule
     if place > len(gaps):
         least = math.ceil(probability / (1 - probability) - 1e-9)
         raise InvalidOptionError(
-            "stop", f"probability {probability} takes {least} calibration queries or more, there are {len(gaps)}"
+            "stop", f"probability {probability} needs at least {least} calibration queries, there are {len(gaps)}"
         )
     return StopRule(gap=float(np.sort(gaps)[place - 1]), probability=probability, k=k)
 
 
 @compiled
 def _bound(score: Any, norm: Any, seen: Any, unseen: Any, rounding: Any) -> Any:
-    """Return what the cosine of a row is at most, from that of its prefix; see the module."""
+    """Return an upper bound on the cosine of a row, given that of its prefix; see the module's docstring."""
     rest = np.sqrt(max(np.float32(0), np.float32(1) - norm * norm) + rounding)
     return score * seen * norm + unseen * rest + rounding
 
@@ -203,7 +203,7 @@ def _rank(
     read: Rows,
     margin: Vectors,
 ) -> None:
-    """Rank the candidates of the queries from ``start`` to ``stop``; without norms, ``norms`` is empty."""
+    """Rank the candidates of queries ``start`` to ``stop``; ``norms`` may be empty."""
     last = best.shape[1] - 1
     rounding = np.float32(_ROUNDING * dims)
     listed = np.empty(rows.shape[1], np.int64)
@@ -225,7 +225,7 @@ def _rank(
             bound = np.float32(np.inf)
             if len(norms) > 0:
                 bound = _bound(coarse[i, j], norms[rows[i, j]], seen, unseen, rounding)
-            # As in needed_gaps, so that both round alike.
+            # The same arithmetic as in needed_gaps, so that both round alike.
             if count > last and kth - coarse[i, j] > gap:
                 unread = max(unread, bound)
                 if len(norms) == 0:
@@ -237,11 +237,11 @@ def _rank(
             bounds[count] = bound
             count += 1
         for a in range(min(AHEAD, count)):
-            ask(stored, listed[a], dims)
+            prefetch_row(stored, listed[a], dims)
         number = 0
         for a in range(count):
             if a + AHEAD < count and bounds[a + AHEAD] >= best[i, last]:
-                ask(stored, listed[a + AHEAD], dims)
+                prefetch_row(stored, listed[a + AHEAD], dims)
             if bounds[a] >= best[i, last]:
                 insert(best[i], best_rows[i], cosine(stored[listed[a]], queries[i], dims), listed[a])
                 number += 1

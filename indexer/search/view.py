@@ -1,4 +1,4 @@
-"""A generation and the updates since, searched as one."""
+"""A consistent snapshot of a generation and its updates, searched as one."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from indexer.storage.documents import StoredDocument
 from models.nesting import Vectors, truncate
 
 _MOST_HIDDEN = 0.25
-"""Share of hidden rows up to which they are found with the others and dropped. Measured, that takes no longer than a
-structure that leaves them out, for which a bitmap of all rows would have to be made anew after every delete."""
+"""Share of hidden rows up to which they are searched and then dropped. Measured, that is no slower than excluding them
+in the structure, which needs a new bitmap of all rows after every delete."""
 _SPARE = 16
-"""Rows looked for beyond 2k, should a few of those found be hidden."""
+"""Rows to search for beyond 2k, in case a few of those found are hidden."""
 
 
 class View:
-    """What a search sees: the generation and the updates to a moment. Nothing in it changes.
+    """What a search sees: the generation and its updates up to some operation. Immutable.
 
-    Rows 0 to N-1 are the generation's, those from N on were added; the numbers of added rows are the view's own.
+    Rows 0 to N-1 are the generation's and rows from N on were added; the numbers of added rows are valid in this view
+    only.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class View:
         self._filters = filters
 
     def __len__(self) -> int:
-        """How many documents there are."""
+        """Number of current documents."""
         return len(self.delta)
 
     def rank(
@@ -52,14 +53,14 @@ class View:
 
         Args:
             queries: shape (n, D).
-            plan: how.
-            selection: from :meth:`select`; every document may be found where None.
-            clock: takes the stages down.
-            threads: used where there is more than one query.
+            plan: how to search.
+            selection: rows a filter allows, from :meth:`select`; all if None.
+            clock: records the time of each stage.
+            threads: threads to use for more than one query.
 
         Returns:
-            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; -inf and -1 only
-            where fewer documents than k may be found.
+            scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; padded with -inf
+            and -1 only if fewer than k documents are allowed.
         """
         if selection is None:
             if self.delta.untouched:
@@ -75,14 +76,14 @@ class View:
         return results[0] if len(results) == 1 else merged(*results)
 
     def select(self, condition: Filter, clock: StageClock) -> Selection:
-        """Find the rows that match a filter."""
+        """Return the rows that match a filter."""
         started = time.perf_counter()
         selection = self._filters.select(condition, self.delta)
         clock.add("filter", started, candidates_in=len(self), candidates_out=self.count(selection))
         return selection
 
     def count(self, selection: Selection) -> int:
-        """Return how many documents a selection holds."""
+        """Return the number of documents in a selection."""
         return self._in_base(selection) + len(selection.added)
 
     def cosines(self, query: Vectors, rows: Rows, dims: int) -> Vectors:
@@ -91,7 +92,7 @@ class View:
         Args:
             query: shape (D,).
             rows: ascending, shape (n,).
-            dims: size they are compared at.
+            dims: prefix size to compare.
         """
         prefix, first = truncate(query[None], dims), self.delta.first
         added = np.searchsorted(rows, first)
@@ -103,18 +104,18 @@ class View:
         )
 
     def fetch(self, rows: Sequence[int]) -> list[StoredDocument]:
-        """Return the documents of rows, in that order."""
+        """Return the documents of rows, in the order given."""
         first = self.delta.first
         base = iter(self.opened.documents.fetch([row for row in rows if row < first]))
         return [next(base) if row < first else self.delta.fetch(row) for row in rows]
 
     def from_base(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
-        """Return those of the documents with these ids that are the generation's and not gone."""
+        """Return the documents among ``ids`` that are in the generation and not hidden."""
         rows = [row for row in self.opened.documents.row_of(ids).values() if not self.delta.hidden[row]]
         return {document.id: document for document in self.opened.documents.fetch(rows)}
 
     def ids(self) -> list[str]:
-        """Return the ids of all rows; those that are gone among them, so that row numbers fit."""
+        """Return the ids of all rows, including hidden rows, so that positions are row numbers."""
         return self.opened.documents.ids() + self.delta.ids()
 
     def _in_base(self, selection: Selection) -> int:
@@ -135,7 +136,7 @@ class View:
         scores, found, counts = without(scores, found, self.delta.hidden, plan.k)
         short = counts < min(plan.k, rows - hidden)
         if short.any():
-            # Hidden rows lie together where many near-equal documents were replaced.
+            # Hidden rows cluster if many similar documents were replaced.
             scores[short], found[short] = rank(queries[short], plan, self._visible)
         return scores, found
 
@@ -157,6 +158,6 @@ class View:
 
 
 def _widened(plan: Plan, rows: int, hidden: int) -> Plan:
-    """Look for more than is wanted, so that k are left when hidden rows are dropped."""
+    """Oversample, so that k results remain after hidden rows are dropped."""
     k = min(rows, plan.k + min(hidden, plan.k + _SPARE))
     return plan.widened(k, min(rows, math.ceil(plan.candidates * rows / (rows - hidden))))

@@ -122,7 +122,9 @@ def _evaluate_index(
     judged = read_judged(queries, qrels)
     with Index.open(index, model=model, device=device) as opened:
         sizes = Nesting.parse(dims).sizes if dims else opened.manifest.model.sizes
-        scores = evaluate_index(opened, judged, sizes, candidates, effort, HYBRID_VARIANTS if hybrid else ())
+        scores = evaluate_index(
+            opened, judged, sizes, candidates=candidates, effort=effort, hybrid=HYBRID_VARIANTS if hybrid else ()
+        )
     if json_output:
         print_json([score.to_json() for score in scores])
         return

@@ -184,5 +184,5 @@ def test_a_gap_reads_fewer_candidates(rankers):
 
 def test_a_certified_stop_over_estimated_scores_is_refused(rankers, monkeypatch):
     monkeypatch.setattr(type(rankers["hnsw"].shortlist), "exact_scores", False)
-    with pytest.raises(InvalidOptionError, match="needs exact scores of the shortlist: 'hnsw' estimates them"):
+    with pytest.raises(InvalidOptionError, match="needs exact shortlist scores, and 'hnsw' estimates them"):
         rank(rankers["hnsw"], plan("hnsw", stop=StopRule()))

@@ -200,7 +200,7 @@ def test_a_probability_is_one(probability):
 def test_too_few_queries_for_a_probability():
     for count, probability, least in ((18, 0.95, 19), (98, 0.99, 99), (8, 0.9, 9), (0, 0.5, 1)):
         with pytest.raises(
-            InvalidOptionError, match=f"probability {probability} takes {least} .* or more, there are {count}$"
+            InvalidOptionError, match=f"probability {probability} needs at least {least} .*, there are {count}$"
         ):
             fit_gap(np.zeros(count, np.float32), probability)
 
@@ -210,6 +210,6 @@ def test_bounds_need_norms_of_the_full_rows():
     with pytest.raises(InvalidOptionError, match="a certified stop needs the rows' prefix norms: give them, or a gap"):
         case.stopping(3, CERTIFIED)
     arguments = (case.vectors, truncate(case.queries, 16), case.rows, case.coarse, 16, 3)
-    with pytest.raises(InvalidOptionError, match=r"scores of 16 dimensions cannot be bounded: .* of all 24"):
+    with pytest.raises(InvalidOptionError, match=r"scores of 16 dimensions cannot be bounded: .* need all 24"):
         rank_stopping(*arguments, StopRule(gap=0.1), case.norms)
     assert rank_stopping(*arguments, StopRule(gap=0.1)).rows.shape == (5, 3)
