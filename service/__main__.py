@@ -1,4 +1,4 @@
-"""``python -m service`` is ``mrl``."""
+"""``python -m service`` runs ``mrl``."""
 
 from service.cli import main
 

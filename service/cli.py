@@ -1,4 +1,4 @@
-"""The ``mrl`` command."""
+"""Entry point of the ``mrl`` command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from models.errors import AdaptiveRetrievalError
+from models import AdaptiveRetrievalError
 from service.commands import adapt, classify, demo, distill, evaluate, index, keys, search, serve, train, updates
 from service.commands.output import fail
 
@@ -32,12 +32,12 @@ app.command("demo")(demo.demo)
 
 
 def main() -> None:
-    """Run the command; an error of ours, or a lack of memory, is one line on standard error and exit status 1."""
+    """Run the command; errors of this project, and lack of memory, are one line on standard error and exit status 1."""
     try:
         app(prog_name="mrl")
     except AdaptiveRetrievalError as error:
         fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
         sys.exit(1)
     except MemoryError as error:
-        fail(f"there is not enough memory ({str(error) or 'none is left'}): give the command more, or less to do")
+        fail(f"out of memory ({str(error) or 'none is left'}): give the command more memory, or less data")
         sys.exit(1)

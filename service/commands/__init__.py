@@ -1,1 +1,1 @@
-"""The subcommands of ``mrl``, one file each."""
+"""Subcommands of ``mrl``, one file each, with the options and the output that they share."""

@@ -1,4 +1,4 @@
-"""``mrl index calibrate``, and how calibrated plans are shown."""
+"""``mrl index calibrate``, and the table of calibrated plans."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from indexer.calibration import CalibrationOptions, calibrate_index
-from indexer.calibration.queries import read_queries
-from indexer.storage.manifest import CalibratedPlan, CalibrationFacts
-from models.errors import InvalidOptionError
+from indexer import CalibratedPlan, CalibrationFacts, CalibrationOptions, calibrate_index, read_queries
+from models import InvalidOptionError
+from service.commands.options import Device, IndexPath, Json, ModelLocation
 from service.commands.output import note, print_json, print_table
 from service.commands.progress import BuildProgress
 
@@ -19,31 +18,31 @@ _DEFAULTS = CalibrationOptions()
 
 
 def calibrate(
-    index: Annotated[Path, typer.Argument(help="The index directory.", show_default=False)],
+    index: IndexPath,
     queries: Annotated[
         Path | None,
         typer.Option(
-            help="Queries such as users ask: JSON Lines with 'text' or 'query', or one a line. "
-            "Default: hard ones made from the documents' words."
+            help="File of representative queries: JSON Lines with 'text' or 'query', or one query per line. "
+            "Default: hard queries synthesised from the documents' words."
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Time for it. Default: by the size of the index, at most a minute.")
+        float | None, typer.Option(help="Time budget. Default: by the size of the index, at most a minute.")
     ] = None,
-    k: Annotated[str, typer.Option(help="Numbers of results to measure for.")] = ",".join(map(str, _DEFAULTS.k)),
+    k: Annotated[str, typer.Option(help="Numbers of results to calibrate for.")] = ",".join(map(str, _DEFAULTS.k)),
     confidence: Annotated[
-        float, typer.Option(help="Probability with which a plan holds what it promises.")
+        float, typer.Option(help="Confidence level of the lower bounds on recall.")
     ] = _DEFAULTS.confidence,
-    seed: Annotated[int, typer.Option(help="Decides which queries are drawn.")] = _DEFAULTS.seed,
-    model: Annotated[str | None, typer.Option(help="Where the index's model is now, if it has moved.")] = None,
-    device: Annotated[str, typer.Option(help="Where queries are encoded: auto, cpu or cuda.")] = "auto",
-    json_output: Annotated[bool, typer.Option("--json", help="Print what was measured as JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of the query sample.")] = _DEFAULTS.seed,
+    model: ModelLocation = None,
+    device: Device = "auto",
+    json_output: Json = False,
 ) -> None:
-    """Measure ways to search an index: what each finds, and how long it takes. Searches choose among the best ones.
+    """Measure recall and latency of search plans, and keep the Pareto-optimal ones for searches to choose from.
 
-    Every build does it at its end. Do it again with real queries, or on another machine.
+    Every build ends with a calibration. Repeat it with queries of your users, or on another machine.
     """
-    options = CalibrationOptions(_lengths(k), seconds, confidence, seed)
+    options = CalibrationOptions(k=_lengths(k), seconds=seconds, confidence=confidence, seed=seed)
     given = read_queries(queries) if queries else None
     with BuildProgress(0) as progress:
         manifest = calibrate_index(index, given, options, model=model, device=device, report=progress.report)
@@ -56,19 +55,19 @@ def calibrate(
 
 
 def calibration_facts(facts: CalibrationFacts | None) -> str:
-    """Say in a line what was measured."""
+    """Summarise a calibration in one line."""
     if facts is None:
-        return "no; mrl index calibrate measures ways to search"
+        return "no; run mrl index calibrate to measure search plans"
     queries = " and ".join(f"{count} of kind {kind!r}" for kind, count in facts.kinds.items())
     return (
         f"{facts.created:%Y-%m-%d %H:%M} UTC in {facts.seconds:.1f} s on {facts.cores} cores, "
-        f"with queries {facts.queries}: {queries or 'none needed, a scan is the fastest'}; "
-        f"bounds at confidence {facts.confidence}"
+        f"with {facts.queries} queries: {queries or 'none needed, an exact scan is fastest'}; "
+        f"lower bounds at confidence {facts.confidence}"
     )
 
 
 def print_plans(plans: Iterable[CalibratedPlan]) -> None:
-    """Print calibrated plans as a table; nothing where there is none."""
+    """Print calibrated plans as a table; print nothing if there are none."""
     rows = [
         (
             str(plan.k),
@@ -86,18 +85,18 @@ def print_plans(plans: Iterable[CalibratedPlan]) -> None:
         for plan in plans
     ]
     if rows:
-        names = ("k", "structure", "dimensions", "K", "effort", "gap", "again", "reranks", "recall", "at least", "ms")
+        names = ("k", "structure", "dims", "K", "effort", "gap", "second look", "reranks", "recall", "at least", "ms")
         print_table(names, rows)
 
 
 def second_look_text(plan: CalibratedPlan) -> str:
-    """Write a plan's second look as score:effort, as ``mrl search --second-look`` takes it; nothing where none is."""
+    """Write a plan's second look as score:effort, as ``mrl search --second-look`` takes it; empty if it has none."""
     look = plan.second_look
     return f"{look.below:.3f}:{look.effort}" if look else ""
 
 
 def stages_text(plan: CalibratedPlan) -> str:
-    """Write a plan's reranks as dimensions:candidates kept."""
+    """Write a plan's rerank stages as dims:candidates kept."""
     return "" if plan.exact else " → ".join(f"{stage.dims}:{stage.keep}" for stage in plan.stages)
 
 
@@ -105,4 +104,4 @@ def _lengths(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InvalidOptionError("k", f"k {text!r}: give whole numbers separated by commas, such as 10,100") from None
+        raise InvalidOptionError("k", f"k {text!r}: give integers separated by commas, such as 10,100") from None

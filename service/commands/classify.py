@@ -9,50 +9,49 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from indexer.corpus import Document
-from indexer.encoding import encode_documents
+from indexer import Document, encode_documents
+from models import Classifier, DataError, InvalidOptionError, Vectors
 from models.classifier.cascade import choose
-from models.classifier.classifier import Classifier
 from models.data.images import IMAGE_SUFFIXES, is_image_file
 from models.data.rows import BrokenRow, is_row_file, read_rows
-from models.errors import DataError, InvalidOptionError
-from models.nesting import Vectors
-from service.commands.output import note, note_passed_over, print_json, print_table
+from service.commands.options import Json, TextField
+from service.commands.output import note, note_skipped, print_json, print_table
 
 _SHOWN = 60
-"""Characters of a text in the table."""
+"""Number of characters of a text in the table."""
 
 
 def classify(
-    model: Annotated[
-        Path, typer.Argument(help="Directory of a classifier that `mrl train` wrote.", show_default=False)
-    ],
+    model: Annotated[Path, typer.Argument(help="Directory of a classifier trained by mrl train.", show_default=False)],
     items: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Texts, or files of rows: .jsonl[.gz|.zst], .csv, .tsv or .parquet. Of a classifier of images: image "
+            help="Texts, or files of texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet. For an image classifier: image "
             "files, or folders of them.",
             show_default=False,
         ),
     ] = None,
-    text_field: Annotated[str, typer.Option(help="Field of the text in files.")] = "text",
+    text_field: TextField = "text",
     dims: Annotated[
-        int | None, typer.Option(help="Classify at this size alone. Default: the cascade, shortest size first.")
+        int | None,
+        typer.Option(help="Classify at this prefix size alone. Default: by the cascade, shortest size first."),
     ] = None,
     accuracy: Annotated[
         float | None,
-        typer.Option(help="Use the cheapest cascade with this validation accuracy. Default: that of the full size."),
+        typer.Option(
+            help="Use the cheapest cascade of at least this validation accuracy. Default: that of the full size."
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Stop after this many texts or images.", min=1)] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Number of texts or images after which to stop.", min=1)] = None,
+    json_output: Json = False,
 ) -> None:
-    """Classify texts or images adaptively: each stops at the shortest size that is sure enough of its answer."""
+    """Classify texts or images adaptively: each stops at the shortest prefix whose prediction is confident enough."""
     classifier = Classifier.load(model)
     if accuracy is not None and not classifier.curve:
-        raise InvalidOptionError("accuracy", f"{model} has one size and no cascade to choose by --accuracy")
+        raise InvalidOptionError("accuracy", f"{model} has a single size, so --accuracy has no cascade to choose from")
     cascade = choose(list(classifier.curve), accuracy) if accuracy is not None else classifier.cascade
     if accuracy is not None and cascade is not None and cascade.accuracy < accuracy:
-        note(f"no cascade has validation accuracy {accuracy}; the best has {cascade.accuracy:.4f}")
+        note(f"no cascade reaches validation accuracy {accuracy}; using the best, with {cascade.accuracy:.4f}")
     if classifier.of_images:
         kind, (read, vectors) = "image", _encoded(_image_files(items or [], model)[:limit], classifier)
         answers = classifier.classify_vectors(vectors, dims=dims, cascade=cascade)
@@ -71,12 +70,12 @@ def classify(
         (answer.label, f"{answer.confidence:.3f}", str(answer.dims), " ".join(item.split())[:_SHOWN])
         for item, answer in zip(read, answers, strict=True)
     ]
-    print_table(("label", "confidence", "dimensions", kind), rows)
-    note(f"{mean_dims:.1f} dimensions {'an image' if classifier.of_images else 'a text'} on average")
+    print_table(("label", "confidence", "dims", kind), rows)
+    note(f"{mean_dims:.1f} dims per {kind} on average")
 
 
 def _texts(given: list[str], field: str, model: Path) -> list[str]:
-    """Take arguments as texts, except names of existing files of rows."""
+    """Take arguments as texts, except the names of existing files of rows, which are read."""
     texts = []
     for argument in given:
         path = Path(argument)
@@ -84,8 +83,8 @@ def _texts(given: list[str], field: str, model: Path) -> list[str]:
             texts.append(argument)
         elif is_image_file(path) or any(_images_below(path)):
             raise DataError(
-                f"{argument} {'is an image' if path.is_file() else 'holds images'}, and {model} classifies texts: give "
-                "texts or files of rows"
+                f"{argument} {'is an image' if path.is_file() else 'holds images'}, but {model} classifies texts: give "
+                "texts or files of texts"
             )
         elif not is_row_file(path) or not path.is_file():
             texts.append(argument)
@@ -102,19 +101,19 @@ def _rows(path: Path, field: str) -> list[str]:
             texts.append(text)
         else:
             reason = row.reason if isinstance(row, BrokenRow) else f"no text in field {field!r}"
-            note(f"passed over {path} line {row.number}: {reason}")
+            note(f"skipped {path} line {row.number}: {reason}")
     return texts
 
 
 def _image_files(given: list[str], model: Path) -> list[Path]:
-    """Take arguments as image files and as folders of them, whose images come in the order of their paths."""
+    """Take arguments as image files, or folders of them, whose images follow in the order of their paths."""
     files = []
     for argument in given:
         path = Path(argument)
         found = [path] if is_image_file(path) else sorted(_images_below(path))
         if not found:
             raise DataError(
-                f"{argument!r:.80} is no image file ({', '.join(IMAGE_SUFFIXES)}) and no folder that holds one: "
+                f"{argument!r:.80} is neither an image file ({', '.join(IMAGE_SUFFIXES)}) nor a folder with one: "
                 f"{model} classifies images"
             )
         files += found
@@ -129,15 +128,15 @@ def _images_below(folder: Path) -> Iterator[Path]:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a text may be too long for a name, or hold what none may
+    except (OSError, ValueError):  # a text may be too long for a file name, or contain forbidden characters
         return False
 
 
 def _encoded(files: list[Path], classifier: Classifier) -> tuple[list[str], Vectors]:
-    """Encode images, passing over those that cannot be read; return the names of the others and their vectors."""
+    """Encode images, skipping unreadable ones; return the names of those encoded and their vectors."""
     documents = [Document(str(path), "", {}, image=path) for path in files]
     vectors, problems = encode_documents(classifier.encoder, documents)
     names = [document.id for document in documents]
-    note_passed_over([(name, problem) for name, problem in zip(names, problems, strict=True) if problem], "images")
+    note_skipped([(name, problem) for name, problem in zip(names, problems, strict=True) if problem], "images")
     good = [place for place, problem in enumerate(problems) if not problem]
     return [names[place] for place in good], vectors[np.array(good, np.int64)]

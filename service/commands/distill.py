@@ -96,7 +96,7 @@ def distill(
     )
     read = read_texts(texts, text_field, query_field, seed)
     if read.passed_over:
-        note(f"passed over {read.passed_over} rows without a text in field {text_field!r}")
+        note(f"skipped {read.passed_over} rows without a text in field {text_field!r}")
     with DistillationProgress() as progress:
         result = run_distillation(
             read.texts, read.pairs, teacher, out, options, restart=restart, report=progress.report

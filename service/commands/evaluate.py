@@ -7,74 +7,115 @@ from typing import Annotated
 
 import typer
 
-from indexer import Generations, Index, evaluate_index, read_judged
-from indexer.evaluate import HYBRID_VARIANTS
+from indexer import HYBRID_VARIANTS, Generations, Index, evaluate_index, read_judged
+from models import ModelError, Nesting
 from models.directory.files import RECORD_NAME
 from models.encoders.base import WORDLLAMA
-from models.errors import ModelError
-from models.nesting import Nesting
 from service.commands.evaluate_model import ModelEvaluation, evaluate_model
+from service.commands.options import (
+    LABELLED_TEXTS,
+    Device,
+    DocumentField,
+    Json,
+    LabelField,
+    LabelledTextField,
+    QueryField,
+    SplitField,
+)
 from service.commands.output import print_json, print_table
 
+_INDEX, _MODEL = "Index", "Model"
 _MODULES = "modules.json"
-"""What every sentence-transformers directory holds."""
+"""Present in every sentence-transformers directory."""
 
 
 def evaluate(
     target: Annotated[
         str,
         typer.Argument(
-            help="An index directory; or a model: its directory, 'wordllama' or a hub name.", show_default=False
+            help="An index directory; or a model: its directory, a hub name or 'wordllama'.", show_default=False
         ),
     ],
-    queries: Annotated[Path | None, typer.Option(help="Index: queries, JSON Lines with _id and text.")] = None,
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            help="Prefix sizes to evaluate, such as 32,64,128,256. Default: the sizes the model is trained for."
+        ),
+    ] = None,
+    candidates: Annotated[int, typer.Option(help="Length of the shortlist (K); at least 100 for an index.")] = 200,
+    device: Device = "auto",
+    json_output: Json = False,
+    queries: Annotated[
+        Path | None, typer.Option(help="Queries: JSON Lines with _id and text.", rich_help_panel=_INDEX)
+    ] = None,
     qrels: Annotated[
-        Path | None, typer.Option(help="Index: judgements, TSV of query, document, grade (BEIR's or TREC's).")
+        Path | None,
+        typer.Option(
+            help="Relevance judgements: TSV of query, document and grade (BEIR or TREC).", rich_help_panel=_INDEX
+        ),
+    ] = None,
+    effort: Annotated[
+        int | None,
+        typer.Option(help="Search effort of the shortlist structure (HNSW: efSearch).", rich_help_panel=_INDEX),
+    ] = None,
+    hybrid: Annotated[
+        bool,
+        typer.Option("--hybrid", help="Also evaluate words alone, and words with vectors.", rich_help_panel=_INDEX),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Present location of the index's model, if it has moved.", rich_help_panel=_INDEX),
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Model: labelled texts or pairs, .jsonl[.gz|.zst], .csv, .tsv or .parquet; may be repeated."),
+        typer.Option(
+            help="Labelled texts or pairs: .jsonl[.gz|.zst], .csv, .tsv or .parquet; repeatable.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
-    dims: Annotated[
-        str | None,
-        typer.Option(help="Sizes to measure, such as 32,64,128,256. Default: those the model was trained for."),
+    limit: Annotated[
+        int | None, typer.Option(help="Evaluate on a random sample of this many rows.", rich_help_panel=_MODEL)
     ] = None,
-    candidates: Annotated[int, typer.Option(help="Length of the shortlist (K); at least 100 for an index.")] = 200,
-    effort: Annotated[int | None, typer.Option(help="Index: how hard the structure looks (HNSW: efSearch).")] = None,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Index: words alone and with the vectors too.")] = False,
-    model: Annotated[str | None, typer.Option(help="Index: where its model is now, if it has moved.")] = None,
-    text_field: Annotated[str, typer.Option(help="Labelled texts: field of the text.")] = "text",
-    label_field: Annotated[str, typer.Option(help="Labelled texts: field of the label.")] = "label",
-    split_field: Annotated[
-        str, typer.Option(help="Labelled texts: field that says train or test; without one, 20 % are drawn.")
-    ] = "split",
-    query_field: Annotated[str, typer.Option(help="Pairs: field of the query.")] = "query",
-    document_field: Annotated[str, typer.Option(help="Pairs: field of the document.")] = "document",
-    limit: Annotated[int | None, typer.Option(help="Model: measure on a sample of this many rows.")] = None,
-    episodes: Annotated[int, typer.Option(help="Labelled texts: few-shot draws.")] = 100,
-    linear: Annotated[bool, typer.Option(help="Labelled texts: linear probes, the longest part.")] = True,
-    between: Annotated[bool, typer.Option(help="Labelled texts: sizes halfway between the trained ones too.")] = True,
-    seed: Annotated[int, typer.Option(help="Model: of the sample, the split and the draws.")] = 0,
-    plots: Annotated[Path | None, typer.Option(help="Labelled texts: directory that pictures are drawn into.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Model: file that the figures are written to as JSON.")] = None,
-    device: Annotated[str, typer.Option(help="Where texts are encoded: auto, cpu or cuda.")] = "auto",
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the sample, the split and the episodes.", rich_help_panel=_MODEL)
+    ] = 0,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the results to this JSON file.", rich_help_panel=_MODEL)
+    ] = None,
+    query_field: QueryField = "query",
+    document_field: DocumentField = "document",
+    text_field: LabelledTextField = "text",
+    label_field: LabelField = "label",
+    split_field: SplitField = "split",
+    episodes: Annotated[
+        int, typer.Option(help="Episodes of the few-shot evaluation.", rich_help_panel=LABELLED_TEXTS)
+    ] = 100,
+    linear: Annotated[
+        bool, typer.Option(help="Train linear probes, which takes longest.", rich_help_panel=LABELLED_TEXTS)
+    ] = True,
+    between: Annotated[
+        bool, typer.Option(help="Also evaluate sizes halfway between trained ones.", rich_help_panel=LABELLED_TEXTS)
+    ] = True,
+    plots: Annotated[
+        Path | None, typer.Option(help="Write plots into this directory.", rich_help_panel=LABELLED_TEXTS)
+    ] = None,
 ) -> None:
-    """Measure an index by human judgements, or a model at each of its sizes by labelled texts or pairs.
+    """Evaluate an index by relevance judgements, or a model by labelled texts or pairs, at each prefix size.
 
-    Index (--queries, --qrels): one exact search at each size, and shortlist-then-rerank.
+    Index (--queries, --qrels): exact search at each size, and shortlist with rerank.
 
-    Model (--data): texts with labels give linear, 1-NN and few-shot accuracy, mAP@10, precision, adaptive and funnel
-    retrieval and their multiply-adds; pairs of a query and a document give nDCG@10 and recall.
+    Model (--data): labelled texts give linear, 1-NN and few-shot accuracy, mAP@10, precision, and adaptive and funnel
+    retrieval with their multiply-adds; pairs of a query and a document give nDCG@10 and recall. Labelled texts without
+    a split are split at random, 20 % for testing.
     """
     if _is_index(target, judged=bool(queries or qrels)):
         if not queries or not qrels or data:
-            raise typer.BadParameter(f"{target} is an index: it is measured by --queries and --qrels")
+            raise typer.BadParameter(f"{target} is an index: evaluate it with --queries and --qrels")
         _evaluate_index(Path(target), queries, qrels, dims, candidates, effort, hybrid, model, device, json_output)
         return
     if not data or queries or qrels:
-        raise typer.BadParameter(f"{target} names a model: it is measured by --data, labelled texts or pairs")
-    asked = ModelEvaluation(
+        raise typer.BadParameter(f"{target} names a model: evaluate it with --data, labelled texts or pairs")
+    options = ModelEvaluation(
         model=target,
         data=tuple(data),
         sizes=Nesting.parse(dims).sizes if dims else None,
@@ -91,7 +132,7 @@ def evaluate(
         seed=seed,
         device=device,
     )
-    evaluate_model(asked, plots, save, json_output)
+    evaluate_model(options, plots, save, json_output)
 
 
 def _is_index(target: str, judged: bool) -> bool:
@@ -103,7 +144,7 @@ def _is_index(target: str, judged: bool) -> bool:
         raise ModelError(
             f"{target} is neither an index (no generation is published) nor a model (no {RECORD_NAME}, no {_MODULES})"
         )
-    # A path that does not exist is told so by what it was meant to be.
+    # A path that does not exist: the reader of an index or of a model, whichever was meant, raises the error.
     return judged and not is_model
 
 
@@ -143,5 +184,5 @@ def _evaluate_index(
                 f"{score.multiply_adds:,.0f}",
             )
         )
-    header = ("search", "structure", "dimensions", "K", *scores[0].metrics, "ms a query", "multiply-adds")
+    header = ("search", "structure", "dims", "K", *scores[0].metrics, "ms/query", "multiply-adds")
     print_table(header, rows, f"{len(judged.queries)} judged queries, {len(opened)} documents")

@@ -120,9 +120,9 @@ def _encoded(encoder: Encoder, items: Sequence[LabelledText]) -> Vectors:
 
 def _tell_rejected(rejected: Sequence[tuple[str, int, str]]) -> None:
     for source, line, reason in rejected[:10]:
-        note(f"passed over {source} line {line}: {reason}")
+        note(f"skipped {source} line {line}: {reason}")
     if len(rejected) > 10:
-        note(f"passed over {len(rejected) - 10} further rows")
+        note(f"skipped {len(rejected) - 10} more rows")
 
 
 def _label_tables(evaluation: Evaluation) -> list[_Table]:

@@ -138,7 +138,7 @@ def build(
         result = build_index(source, encoder, out, options, resume=resume, report=progress.report)
     seconds = time.monotonic() - started
     for problem in result.missed:
-        note(f"warning: not reached: {problem}")
+        note(f"warning: target missed: {problem}")
     if json_output:
         print_json(
             {

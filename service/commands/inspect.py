@@ -7,24 +7,22 @@ from typing import Annotated
 
 import typer
 
-from indexer import Generations
-from indexer.storage.manifest import LexicalFacts, Manifest, TargetFacts
-from indexer.updates import update_facts
-from indexer.watch import watch_facts
-from models.errors import InvalidOptionError
+from indexer import Generations, LexicalFacts, Manifest, TargetFacts, update_facts, watch_facts
+from models import InvalidOptionError
 from service.commands.calibrate import calibration_facts, print_plans
+from service.commands.options import Generation, IndexPath
 from service.commands.output import human_bytes, note, print_json
 
 
 def inspect(
-    index: Annotated[Path, typer.Argument(help="The index directory.", show_default=False)],
-    generation: Annotated[str | None, typer.Option(help="Another generation than the published one.")] = None,
+    index: IndexPath,
+    generation: Generation = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw recall against time of the calibrated plans into this PNG file.")
+        Path | None, typer.Option(help="Plot recall against latency of the calibrated plans into this PNG file.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
 ) -> None:
-    """Show what an index holds."""
+    """Show the contents, calibration and size of an index."""
     generations = Generations(index)
     published = generations.require_published()
     name = generations.named(generation) if generation else published
@@ -46,26 +44,24 @@ def inspect(
         return
     size = sum(facts.size for facts in manifest.files.values())
     facts = manifest.shortlist
-    shortlist = ", ".join(
-        [f"{facts.kind} over {facts.dims} dimensions", *(f"{k} {v}" for k, v in facts.options.items())]
-    )
+    shortlist = ", ".join([f"{facts.kind} over {facts.dims} dims", *(f"{k} {v}" for k, v in facts.options.items())])
     state = " (published)" if name == published else ""
     lines = {
         "generation": f"{name}{state}, built {manifest.created:%Y-%m-%d %H:%M} UTC",
         "generations": ", ".join(generations.complete()),
-        "documents": f"{manifest.rows}, {manifest.corpus.rejected} rows turned away",
+        "documents": f"{manifest.rows}, {manifest.corpus.rejected} rows rejected",
         "model": f"{manifest.model.name} ({manifest.model.content_hash[:12]})",
         "dimensions": f"{manifest.dimension}, trained at {', '.join(map(str, manifest.model.sizes))}",
         "vectors": f"{manifest.vectors}, cosine",
         "shortlist": shortlist,
         "lexical": _lexical_text(manifest.lexical),
         "calibrated": calibration_facts(manifest.calibration),
-        "on disk": f"{human_bytes(size)}, {size / max(1, manifest.rows):.0f} bytes a document",
+        "on disk": f"{human_bytes(size)}, {size / max(1, manifest.rows):.0f} bytes per document",
     }
     if updates and (updates.upserts or updates.deletes):
         lines["updates"] = (
-            f"{updates.upserts} upserts and {updates.deletes} deletes since, {human_bytes(updates.size_bytes)} of "
-            f"journal; {updates.documents} documents now"
+            f"{updates.upserts} upserts and {updates.deletes} deletes since, journal of "
+            f"{human_bytes(updates.size_bytes)}; {updates.documents} documents now"
         )
     if manifest.target:
         lines["target"] = _target_text(manifest.target)
@@ -76,30 +72,30 @@ def inspect(
     for file, written in manifest.files.items():
         typer.echo(f"  {file:<20} {human_bytes(written.size):>10}  sha256 {written.sha256[:16]}…")
     for problem in manifest.target.missed if manifest.target else ():
-        note(f"warning: not reached: {problem}")
+        note(f"warning: target missed: {problem}")
     print_plans(manifest.plans)
 
 
 def _lexical_text(facts: LexicalFacts | None) -> str:
     if facts is None:
-        return "none; mrl index build --lexical makes one"
+        return "none; build with --lexical to search by words"
     stems = "" if facts.language is None else f", {facts.language} stems"
     return f"{facts.words} words of {', '.join(facts.fields)}{stems}"
 
 
 def _target_text(facts: TargetFacts) -> str:
-    asked = {
+    targets = {
         f"recall {facts.recall}": facts.recall,
-        f"{facts.milliseconds} ms a query": facts.milliseconds,
+        f"{facts.milliseconds} ms per query": facts.milliseconds,
         f"memory {human_bytes(facts.memory or 0)}": facts.memory,
     }
-    wanted = ", ".join(text for text, value in asked.items() if value is not None)
-    return f"{wanted}; {len(facts.considered)} structures were tried on a sample"
+    wanted = ", ".join(text for text, value in targets.items() if value is not None)
+    return f"{wanted}; {len(facts.considered)} structures tried on a sample"
 
 
 def _plot(manifest: Manifest, path: Path) -> None:
-    from service.commands.plot import plot_plans  # matplotlib takes a second to import
+    from service.commands.plot import plot_plans  # Matplotlib takes a second to import
 
     if not manifest.plans:
-        raise InvalidOptionError("plot", "the index has no calibrated plans to draw; mrl index calibrate measures them")
+        raise InvalidOptionError("plot", "the index has no calibrated plans to plot: run mrl index calibrate first")
     plot_plans(manifest.plans, f"{manifest.rows:,} documents, {manifest.dimension} dimensions", path)

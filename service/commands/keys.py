@@ -8,13 +8,14 @@ from typing import Annotated, cast
 
 import typer
 
-from models.errors import InvalidOptionError
+from models import InvalidOptionError
+from service.commands.options import Json
 from service.commands.output import note, print_json, print_table
 
-app = typer.Typer(help="Make, list and revoke the API keys of mrl serve.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke API keys of mrl serve.", no_args_is_help=True)
 
-Keys = Annotated[Path, typer.Option("--keys", envvar="MRL_KEYS", help="The key file.", show_default=False)]
-Name = Annotated[str, typer.Argument(help="What the key is called, in the list and in the access log.")]
+Keys = Annotated[Path, typer.Option("--keys", envvar="MRL_KEYS", help="Key file.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the key, shown in the list and in the access log.")]
 
 
 @app.command()
@@ -23,28 +24,29 @@ def create(
     keys: Keys,
     scope: Annotated[
         list[str],
-        typer.Option(help="read: search, embed, classify, read documents; write: change documents and generations."),
+        typer.Option(
+            help="read (search, embed, classify, read documents) or write (change documents and generations); "
+            "repeatable."
+        ),
     ],
     days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="Days after which it ends; never by default.")
+        int | None, typer.Option(min=1, max=36_500, help="Days until the key expires. Default: it never does.")
     ] = None,
 ) -> None:
-    """Make a key and print it, this once. A running service takes it within a second or two."""
+    """Create a key and print it, this once. A running service accepts it within seconds."""
     from service.security.keys import SCOPES, KeyScope, create_key
 
-    unknown = next((one for one in scope if one not in SCOPES), None)
+    unknown = next((name for name in scope if name not in SCOPES), None)
     if unknown is not None:
         raise InvalidOptionError("scope", f"scope {unknown!r}: allowed are {', '.join(SCOPES)}")
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
     typer.echo(create_key(keys, name, cast("list[KeyScope]", scope), expires))
-    note(f"{name} is in {keys}, which holds its hash alone: keep the key, it cannot be shown again")
+    note(f"added {name} to {keys}, which holds only its hash: keep the key, it cannot be shown again")
 
 
 @app.command("list")
-def list_keys(
-    keys: Keys, json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False
-) -> None:
-    """List keys: name, scopes, when made, when they end."""
+def list_keys(keys: Keys, json_output: Json = False) -> None:
+    """List the keys with their scopes and dates."""
     from service.security.keys import read_keys
 
     found = read_keys(keys)
@@ -56,17 +58,17 @@ def list_keys(
             key.name,
             " ".join(sorted(key.scopes)),
             f"{key.created:%Y-%m-%d}",
-            f"{key.expires:%Y-%m-%d}{' (over)' if key.expired else ''}" if key.expires else "never",
+            f"{key.expires:%Y-%m-%d}{' (expired)' if key.expired else ''}" if key.expires else "never",
         )
         for key in found
     ]
-    print_table(("name", "scopes", "made", "ends"), rows)
+    print_table(("name", "scopes", "created", "expires"), rows)
 
 
 @app.command()
 def revoke(name: Name, keys: Keys) -> None:
-    """Take a key out of the file. A running service refuses it within a second or two."""
+    """Remove a key from the file. A running service rejects it within seconds."""
     from service.security.keys import revoke_key
 
     revoke_key(keys, name)
-    note(f"{name} is no longer in {keys}")
+    note(f"removed {name} from {keys}")

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""Output of the commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from rich.table import Table
 
 
 def console(*, stderr: bool = True) -> Console:
-    """Return a console; made anew each time, because tests replace the streams."""
+    """Return a new console each time, because tests replace the streams."""
     return Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
 
 
 def note(text: str) -> None:
-    """Say something on standard error."""
+    """Print a message on standard error."""
     console().print(text, markup=False, soft_wrap=True)
 
 
-def note_passed_over(problems: Sequence[tuple[object, str]], items: str) -> None:
-    """Say on standard error what was passed over and why: (name, reason) of the first ten, and how many more."""
+def note_skipped(problems: Sequence[tuple[object, str]], items: str) -> None:
+    """Print on standard error which items were skipped and why: the first ten (name, reason), and how many more."""
     for name, reason in problems[:10]:
-        note(f"passed over {name}: {reason}")
+        note(f"skipped {name}: {reason}")
     if len(problems) > 10:
-        note(f"passed over {len(problems) - 10} further {items}")
+        note(f"skipped {len(problems) - 10} more {items}")
 
 
 def fail(text: str) -> None:
-    """Say on standard error what went wrong."""
+    """Print an error on standard error."""
     console().print(f"error: {text}", style="red", markup=False, soft_wrap=True)
 
 
@@ -49,20 +49,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Print a table on standard output; all columns but the first are aligned right."""
+    """Print a table on standard output; all columns but the first are right-aligned."""
     table = Table(title=title, title_justify="left")
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     out = console(stderr=False)
-    # Piped or on a narrow terminal, a table is worth more whole than wrapped.
+    # A wrapped table is unreadable: in a pipe or a narrow terminal, let it be wider.
     out.width = max(out.width, 110)
     out.print(table)
 
 
 class ProgressDisplay:
-    """A progress bar with time left while the block runs; subclasses draw what a long step reports."""
+    """A progress bar with the remaining time, shown while the block runs; subclasses draw the events of a run."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -86,7 +86,7 @@ class ProgressDisplay:
 
 
 def human_bytes(size: float) -> str:
-    """Write a number of bytes with a fitting unit."""
+    """Write a number of bytes with a decimal unit, such as 1.5 GB."""
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""The picture of calibrated plans: recall against time."""
+"""Plot of calibrated plans: recall against latency."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from indexer.storage.manifest import CalibratedPlan
+from indexer import CalibratedPlan
 
 _COLORS = ("#1f6feb", "#d1562c", "#2da44e", "#8250df")
 _LABELS = 3
-"""Plans of each k that are labelled."""
+"""Number of labelled plans per k, the last one aside."""
 
 
 def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
-    """Draw the plans of each k as a PNG: the recall measured, a line down to what is promised, and the time.
+    """Plot the plans of each k as a PNG: mean recall with a line down to its lower bound, against latency.
 
     Args:
-        plans: at least one.
-        title: says of what.
-        path: where the picture goes.
+        plans: at least one plan.
+        title: title of the plot.
+        path: file to write.
     """
     figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
     try:
@@ -38,8 +38,8 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
         lowest = min(plan.recall_low for plan in plans)
         axes.set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.01), 1 + 0.06 * (1 - lowest) + 0.003)
         axes.margins(x=0.12)
-        axes.set_xlabel("milliseconds a query, one thread, without encoding")
-        axes.set_ylabel("recall against exact search, down to what is promised")
+        axes.set_xlabel("latency in ms per query (one thread, without encoding)")
+        axes.set_ylabel("recall against exact search, with lower bound")
         axes.set_title(title, fontsize=11)
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
@@ -50,7 +50,7 @@ def plot_plans(plans: Sequence[CalibratedPlan], title: str, path: Path) -> None:
 
 
 def _draw(plans: Sequence[CalibratedPlan], k: int, number: int, axes: Axes) -> None:
-    """Draw the plans of the k that is the ``number``-th drawn."""
+    """Draw the plans of the ``number``-th k."""
     color = _COLORS[number % len(_COLORS)]
     times = [plan.milliseconds for plan in plans]
     recalls = [plan.recall for plan in plans]
@@ -59,8 +59,8 @@ def _draw(plans: Sequence[CalibratedPlan], k: int, number: int, axes: Axes) -> N
     axes.plot(times, [plan.recall_low for plan in plans], "_", color=color, markersize=8)
     step = max(1, -(-len(plans) // _LABELS))
     for place in sorted({*range(0, len(plans), step), len(plans) - 1}):
-        # Beside the point, where the line has not been yet; the last one over it, or under it where another k's, most
-        # likely a scan too, has the place.
+        # Right of the point, where the line has not been; the last label above it, or below it if another k, whose last
+        # plan is most likely an exact scan too, already has that place.
         last = place == len(plans) - 1
         axes.annotate(
             _name(plans[place]),

@@ -10,68 +10,98 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from indexer import Hit, HybridOptions, Index, SearchOptions
-from indexer.filters import Filter, parse_filter
-from indexer.plan import FunnelStage, Fusion, Promise, SecondLook, StopRule
-from models.errors import InvalidOptionError
+from indexer import (
+    Filter,
+    FunnelStage,
+    Fusion,
+    Hit,
+    HybridOptions,
+    Index,
+    Promise,
+    SearchOptions,
+    SecondLook,
+    StopRule,
+    parse_filter,
+)
+from models import InvalidOptionError
+from service.commands.options import EXPLICIT_PLAN, Device, IndexPath, Json, ModelLocation, SearchEffort
 from service.commands.output import note, print_json
 from service.schemas.search import PlanOut
 
 
 def search(
-    index: Annotated[Path, typer.Argument(help="The index directory.", show_default=False)],
-    query: Annotated[str | None, typer.Argument(help="The text to search for.", show_default=False)] = None,
-    image: Annotated[
-        Path | None, typer.Option(help="Search for what is like this image file; with a model that encodes images.")
+    index: IndexPath,
+    query: Annotated[str | None, typer.Argument(help="Text to search for.", show_default=False)] = None,
+    image: Annotated[Path | None, typer.Option(help="Image file to search for, if the model encodes images.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of results.")] = 10,
+    recall: Annotated[
+        float | None, typer.Option(help="Use the fastest calibrated plan with at least this recall.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Results wanted.")] = 10,
-    dims: Annotated[int | None, typer.Option(help="Size of the shortlist's prefix. Default: the index's.")] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(help="Use the calibrated plan with the best recall within this latency.")
+    ] = None,
+    filter_json: Annotated[
+        str | None,
+        typer.Option("--filter", help='Return only documents that match: JSON, such as \'{"lang": "en"}\'.'),
+    ] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Also search by words (BM25) and fuse the results.")] = False,
+    fusion: Annotated[
+        str | None, typer.Option(help="Fusion of --hybrid: rrf (reciprocal ranks, the default) or weighted (scores).")
+    ] = None,
+    weight: Annotated[
+        float | None, typer.Option(help="Weight of the vectors with --hybrid, 0 to 1; words have the rest.")
+    ] = None,
+    dims: Annotated[
+        int | None,
+        typer.Option(help="Prefix size of the shortlist. Default: the index's.", rich_help_panel=EXPLICIT_PLAN),
+    ] = None,
     candidates: Annotated[
-        int | None, typer.Option(help="Length of the shortlist. Default: the larger of 200 and 2k.")
+        int | None,
+        typer.Option(
+            help="Length of the shortlist (K). Default: the larger of 200 and 2k.", rich_help_panel=EXPLICIT_PLAN
+        ),
     ] = None,
     rerank_dims: Annotated[
-        int | None, typer.Option(help="Size the shortlist is ranked by. Default: the full size.")
+        int | None,
+        typer.Option(
+            help="Prefix size of the last rerank. Default: the full dimension.", rich_help_panel=EXPLICIT_PLAN
+        ),
     ] = None,
-    effort: Annotated[int | None, typer.Option(help="How hard the structure looks (HNSW: efSearch).")] = None,
+    effort: SearchEffort = None,
     stages: Annotated[
         str | None,
-        typer.Option(help="Reranks before the last one, as dimensions:candidates, such as 64:100,128:50."),
+        typer.Option(
+            help="Rerank stages before the last one, as dims:candidates, such as 64:100,128:50.",
+            rich_help_panel=EXPLICIT_PLAN,
+        ),
     ] = None,
     stop: Annotated[
         str | None,
-        typer.Option(help="Candidates left unread: 'certified', or a gap of scores under the k-th candidate's."),
+        typer.Option(
+            help="When the first rerank stops early: 'certified' (the results are proved unchanged), or a gap between "
+            "a candidate's coarse score and the k-th one's.",
+            rich_help_panel=EXPLICIT_PLAN,
+        ),
     ] = None,
     second_look: Annotated[
         str | None,
         typer.Option(
-            help="Search again for a query whose best candidate scores under a number, with more effort: as "
-            "score:effort, such as 0.4:800."
+            help="Search a second time, with more effort, if the best candidate scores below a threshold: "
+            "score:effort, such as 0.4:800.",
+            rich_help_panel=EXPLICIT_PLAN,
         ),
     ] = None,
-    recall: Annotated[
-        float | None, typer.Option(help="Recall wanted: the fastest calibrated plan that holds it is taken.")
-    ] = None,
-    milliseconds: Annotated[
-        float | None, typer.Option(help="Time a search may take: the calibrated plan of the best recall is taken.")
-    ] = None,
-    filter_json: Annotated[
-        str | None,
-        typer.Option("--filter", help='Only documents that match are found: JSON such as \'{"lang": "en"}\'.'),
-    ] = None,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Search by the words of the text too.")] = False,
-    fusion: Annotated[
-        str | None, typer.Option(help="How --hybrid joins the two: rrf, by ranks (default), or weighted, by scores.")
-    ] = None,
-    weight: Annotated[
-        float | None, typer.Option(help="Of the vectors in a hybrid search, 0 to 1; the words have the rest.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Where the index's model is now, if it has moved.")] = None,
-    device: Annotated[str, typer.Option(help="Where the query is encoded: auto, cpu or cuda.")] = "auto",
-    json_output: Annotated[bool, typer.Option("--json", help="Print results, plan and stages as JSON.")] = False,
+    model: ModelLocation = None,
+    device: Device = "auto",
+    json_output: Json = False,
 ) -> None:
-    """Search an index by a text or an image: a shortlist by a short prefix, then ranked by the full vectors."""
+    """Search an index by a text or an image.
+
+    A short prefix of the vectors selects a shortlist, which the full vectors rerank. By default the index's calibration
+    chooses the plan; --recall or --milliseconds choose another one, and the options of an explicit plan set it in full.
+    """
     if (query is None) == (image is None):
-        raise typer.BadParameter("give a text to search for, or --image FILE, and not both")
+        raise typer.BadParameter("give either a text to search for or --image FILE")
     options = SearchOptions(
         k=k,
         dims=dims,
@@ -109,24 +139,22 @@ def search(
 
 
 def parse_stages(text: str) -> tuple[FunnelStage, ...]:
-    """Read a funnel such as ``64:100,128:50``.
+    """Parse rerank stages, such as ``64:100,128:50``.
 
     Raises:
-        InvalidOptionError: it is not written like that.
+        InvalidOptionError: the text is malformed.
     """
     try:
         return tuple(FunnelStage(*map(int, stage.split(":", 1))) for stage in text.split(","))
     except (TypeError, ValueError):
-        raise InvalidOptionError(
-            "stages", f"--stages {text!r}: write dimensions:candidates, such as 64:100,128:50"
-        ) from None
+        raise InvalidOptionError("stages", f"--stages {text!r}: write dims:candidates, such as 64:100,128:50") from None
 
 
 def parse_stop(text: str) -> StopRule:
-    """Read a stop rule: ``certified`` or a gap.
+    """Parse a stop rule: ``certified`` or a gap of scores.
 
     Raises:
-        InvalidOptionError: it is neither.
+        InvalidOptionError: the text is neither.
     """
     try:
         return StopRule(gap=None if text == "certified" else float(text))
@@ -135,54 +163,56 @@ def parse_stop(text: str) -> StopRule:
 
 
 def parse_second_look(text: str) -> SecondLook:
-    """Read a second look such as ``0.4:800``.
+    """Parse a second look, such as ``0.4:800``.
 
     Raises:
-        InvalidOptionError: it is not written like that.
+        InvalidOptionError: the text is malformed.
     """
     below, _, effort = text.partition(":")
     try:
         values = float(below), int(effort)
     except ValueError:
         values = None
-    if values is None or math.isinf(values[0]):  # which JSON cannot say
+    if values is None or math.isinf(values[0]):  # JSON has no infinity
         raise InvalidOptionError("second_look", f"--second-look {text!r}: write score:effort, such as 0.4:800")
     return SecondLook(below=values[0], effort=values[1])
 
 
 def headline(hit: Hit, width: int = 100) -> str:
-    """Return a result's id and the beginning of its title or text, on one line."""
+    """Return a result's id and the start of its title or text, on one line."""
     text = next((hit.payload[name] for name in ("title", "text") if isinstance(hit.payload.get(name), str)), "")
     return " ".join(f"{hit.id}  {text if text != hit.id else ''}".split())[:width]
 
 
 def stage_line(stage: dict[str, Any]) -> str:
-    """Describe a stage, given as in the HTTP answer, on one line."""
+    """Describe a stage, as the HTTP answer holds it, on one line."""
     counts = "" if stage["candidates_in"] is None else f"{stage['candidates_in']:,} → {stage['candidates_out']:,}"
-    how = f"{stage['dims']} dimensions" if stage["dims"] else ""
+    dims = f"{stage['dims']} dims" if stage["dims"] else ""
     line = (
-        f"     {stage['name']:<10} {stage['milliseconds']:8.3f} ms  {how:<15} {counts:<18} {stage['structure'] or ''}"
+        f"     {stage['name']:<10} {stage['milliseconds']:8.3f} ms  {dims:<15} {counts:<18} {stage['structure'] or ''}"
     )
     read = (
         "" if stage["read"] is None else f"read {stage['read']:.0f}{', certified' if stage['certified'] == 1 else ''}"
     )
-    again = "" if stage["again"] is None else f"  searched again: {stage['again']:.0%}"
+    again = "" if stage["again"] is None else f"  second look: {stage['again']:.0%}"
     return f"{line}{read}{again}".rstrip()
 
 
 def promise_line(promise: Promise) -> str:
-    """Say on one line what calibration measured of the plan, and whether that is what was asked for."""
-    measured = f"recall {promise.recall:.3f}, at least {promise.recall_low:.3f}, {promise.milliseconds:.3f} ms a query"
-    unmet = "" if promise.met else "; no calibrated plan is what was asked for, this one comes closest"
+    """Describe on one line what calibration measured of the plan, and whether it satisfies the request."""
+    measured = (
+        f"recall {promise.recall:.3f}, at least {promise.recall_low:.3f}, {promise.milliseconds:.3f} ms per query"
+    )
+    unmet = "" if promise.met else "; no calibrated plan satisfies the request, this is the closest"
     return f"     calibrated: {measured}{unmet}"
 
 
-def _hybrid(asked: bool, fusion: str | None, weight: float | None) -> HybridOptions | None:
-    if not asked and (fusion or weight is not None):
-        raise typer.BadParameter("--fusion and --weight are about a search with --hybrid: give it too")
+def _hybrid(enabled: bool, fusion: str | None, weight: float | None) -> HybridOptions | None:
+    if not enabled and (fusion or weight is not None):
+        raise typer.BadParameter("--fusion and --weight need --hybrid")
     defaults = HybridOptions()
-    chosen = cast(Fusion, fusion or defaults.fusion)  # checked by HybridOptions itself
-    return HybridOptions(fusion=chosen, weight=defaults.weight if weight is None else weight) if asked else None
+    chosen = cast(Fusion, fusion or defaults.fusion)  # HybridOptions checks it
+    return HybridOptions(fusion=chosen, weight=defaults.weight if weight is None else weight) if enabled else None
 
 
 def _filter(text: str) -> Filter:

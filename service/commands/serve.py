@@ -2,76 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from indexer import Generations
-from models.errors import InvalidOptionError
+from models import InvalidOptionError
+from service.settings import Settings
+
+_NO_FLAG = frozenset({"api_key"})
+"""A key among the flags could be read from the list of processes."""
 
 
-def _help(name: str) -> str:
-    from service.settings import Settings
+def serve(**flags: Any) -> None:
+    """Serve an index over HTTP. A flag takes precedence over its environment variable."""
+    from service.http.server import serve as run  # FastAPI takes a while to import, and --help need not wait for it
 
-    field = Settings.model_fields[name]
-    default = "" if field.is_required() or field.default in (None, ()) else f" [default: {field.default}]"
-    return f"{field.description} [env: MRL_{name.upper()}]{default}"
-
-
-def serve(
-    index: Annotated[
-        Path | None, typer.Argument(help="The index directory. [env: MRL_INDEX]", show_default=False)
-    ] = None,
-    model: Annotated[str | None, typer.Option(help=_help("model"))] = None,
-    device: Annotated[str | None, typer.Option(help=_help("device"))] = None,
-    host: Annotated[str | None, typer.Option(help=_help("host"))] = None,
-    port: Annotated[int | None, typer.Option(help=_help("port"))] = None,
-    threads: Annotated[int | None, typer.Option(help=_help("threads"))] = None,
-    max_pending: Annotated[int | None, typer.Option(help=_help("max_pending"))] = None,
-    max_wait_milliseconds: Annotated[float | None, typer.Option(help=_help("max_wait_milliseconds"))] = None,
-    max_batch: Annotated[int | None, typer.Option(help=_help("max_batch"))] = None,
-    max_k: Annotated[int | None, typer.Option(help=_help("max_k"))] = None,
-    max_candidates: Annotated[int | None, typer.Option(help=_help("max_candidates"))] = None,
-    max_effort: Annotated[int | None, typer.Option(help=_help("max_effort"))] = None,
-    max_queries: Annotated[int | None, typer.Option(help=_help("max_queries"))] = None,
-    max_query_characters: Annotated[int | None, typer.Option(help=_help("max_query_characters"))] = None,
-    max_images: Annotated[int | None, typer.Option(help=_help("max_images"))] = None,
-    max_image_pixels: Annotated[int | None, typer.Option(help=_help("max_image_pixels"))] = None,
-    max_inputs: Annotated[int | None, typer.Option(help=_help("max_inputs"))] = None,
-    max_input_characters: Annotated[int | None, typer.Option(help=_help("max_input_characters"))] = None,
-    any_dimensions: Annotated[bool | None, typer.Option(help=_help("any_dimensions"))] = None,
-    classifier: Annotated[str | None, typer.Option(help=_help("classifier"))] = None,
-    max_body_bytes: Annotated[int | None, typer.Option(help=_help("max_body_bytes"))] = None,
-    watch_share: Annotated[float | None, typer.Option(help=_help("watch_share"))] = None,
-    watch_budget: Annotated[float | None, typer.Option(help=_help("watch_budget"))] = None,
-    verify_on_open: Annotated[str | None, typer.Option(help=_help("verify_on_open"))] = None,
-    wait: Annotated[bool | None, typer.Option(help=_help("wait"))] = None,
-    follow_seconds: Annotated[float | None, typer.Option(help=_help("follow_seconds"))] = None,
-    compact_after: Annotated[int | None, typer.Option(help=_help("compact_after"))] = None,
-    keep_generations: Annotated[int | None, typer.Option(help=_help("keep_generations"))] = None,
-    drain_seconds: Annotated[float | None, typer.Option(help=_help("drain_seconds"))] = None,
-    shutdown_seconds: Annotated[int | None, typer.Option(help=_help("shutdown_seconds"))] = None,
-    auth: Annotated[str | None, typer.Option(help=_help("auth"))] = None,
-    keys: Annotated[Path | None, typer.Option(help=_help("keys"))] = None,
-    api_key_file: Annotated[Path | None, typer.Option(help=_help("api_key_file"))] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(help=_help("tls_certificate"))] = None,
-    tls_key: Annotated[Path | None, typer.Option(help=_help("tls_key"))] = None,
-    allowed_hosts: Annotated[list[str] | None, typer.Option(help=_help("allowed_hosts"))] = None,
-    cors_origins: Annotated[list[str] | None, typer.Option(help=_help("cors_origins"))] = None,
-    access_log: Annotated[bool | None, typer.Option(help=_help("access_log"))] = None,
-    log_format: Annotated[str | None, typer.Option(help=_help("log_format"))] = None,
-    traces: Annotated[bool | None, typer.Option(help=_help("traces"))] = None,
-    log_level: Annotated[str | None, typer.Option(help=_help("log_level"))] = None,
-) -> None:
-    """Serve an index over HTTP. A flag wins over its environment variable."""
-    from service.http.server import serve as run
-    from service.settings import Settings
-
-    given: dict[str, Any] = {name: value for name, value in locals().items() if name in Settings.model_fields}
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
@@ -82,3 +34,29 @@ def serve(
     if not settings.wait:
         Generations(settings.index).require_published()
     run(settings)
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the command-line parameter of a setting; None stands for "not given"."""
+    help_text = f"{field.description} [env: MRL_{name.upper()}]"
+    if name == "index":
+        annotation: Any = Annotated[Path | None, typer.Argument(help=help_text, show_default=False)]
+    else:
+        if not field.is_required() and field.default not in (None, ()):
+            help_text += f" [default: {field.default}]"
+        annotation = Annotated[_flag_type(field.annotation), typer.Option(help=help_text)]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)
+
+
+def _flag_type(annotation: Any) -> Any:
+    origin = get_origin(annotation)
+    if origin is Literal:  # Settings checks the value and names what is allowed
+        return str | None
+    if origin is tuple:
+        return list[str] | None
+    return annotation if type(None) in get_args(annotation) else annotation | None
+
+
+_PARAMETERS = [_parameter(name, field) for name, field in Settings.model_fields.items() if name not in _NO_FLAG]
+serve.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-defined]
+serve.__annotations__ = {parameter.name: parameter.annotation for parameter in _PARAMETERS}

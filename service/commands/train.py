@@ -139,9 +139,9 @@ def train(
     )
     read = read_pairs(pairs, query_field=query_field, document_field=document_field)
     for source, line, reason in read.rejected[:10]:
-        note(f"passed over {source} line {line}: {reason}")
+        note(f"skipped {source} line {line}: {reason}")
     if len(read.rejected) > 10:
-        note(f"passed over {len(read.rejected) - 10} further rows")
+        note(f"skipped {len(read.rejected) - 10} more rows")
     with TrainingProgress() as progress:
         result = run_training(read.pairs, base, out, options, restart=restart, report=progress.report)
     if not is_first_process():

@@ -7,7 +7,7 @@ from pathlib import Path
 from models.classifier.image_options import ImageTrainingOptions
 from models.data.labelled_images import list_labelled_images, split_labelled_images
 from models.directory.output import check_output
-from service.commands.output import note_passed_over
+from service.commands.output import note_skipped
 from service.commands.train_labelled import LabelledProgress, print_result
 
 
@@ -31,6 +31,6 @@ def train_on_images(
     parts = split_labelled_images(list_labelled_images(folder), validation, options.seed)
     with LabelledProgress("images") as progress:
         result = train_images(parts, options, base, progress.report, out=out)
-    note_passed_over(result.rejected, "images")
+    note_skipped(result.rejected, "images")
     save_image_classifier(result, out, options, base)
     print_result(result, out)

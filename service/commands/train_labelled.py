@@ -10,7 +10,7 @@ from models.classifier.text_options import ClassificationOptions
 from models.data.labelled_texts import read_labelled, split_labelled
 from models.directory.output import check_output
 from models.encoders.load import load_encoder
-from service.commands.output import ProgressDisplay, note, note_passed_over, print_table
+from service.commands.output import ProgressDisplay, note, note_skipped, print_table
 
 if TYPE_CHECKING:
     from models.classifier.training import TrainedClassifier
@@ -43,7 +43,7 @@ def train_labelled(
     check_output(out, restart)
     text_field, label_field, split_field = fields
     read = read_labelled(files, text_field=text_field, label_field=label_field, split_field=split_field)
-    note_passed_over([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
+    note_skipped([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
     parts = split_labelled(read.items, validation, options.seed)
     data = ClassificationData.prepare(parts, load_encoder(base))
     with LabelledProgress() as progress:

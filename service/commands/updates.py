@@ -9,23 +9,35 @@ from typing import Annotated
 
 import typer
 
-from indexer import Corpus, Fields, Generations
-from indexer.building.append import APPEND_BATCH_SIZE, append_corpus
-from indexer.building.compact import compact_index
-from indexer.corpus import CorpusRow
-from indexer.storage.manifest import Manifest
-from indexer.storage.recorded_model import RecordedModel
-from indexer.updates import Updates
-from models.encoders.base import Encoder, ImageEncoder
-from models.errors import DataError, ModelError
-from service.commands.index import IndexPath
+from indexer import (
+    APPEND_BATCH_SIZE,
+    Corpus,
+    CorpusRow,
+    Fields,
+    Generations,
+    Manifest,
+    RecordedModel,
+    Updates,
+    append_corpus,
+    compact_index,
+)
+from models import DataError, Encoder, ImageEncoder, ModelError
+from service.commands.options import (
+    CorpusPaths,
+    Device,
+    EncodingBatch,
+    IdField,
+    IndexPath,
+    Json,
+    Keep,
+    ModelLocation,
+    TextField,
+    TitleField,
+)
 from service.commands.output import note, print_json
 from service.commands.progress import BuildProgress
 
 _ROWS_SHOWN = 10
-
-ModelPlace = Annotated[str | None, typer.Option(help="Where the index's model is now, if it has moved.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,33 +48,27 @@ def register(app: typer.Typer) -> None:
 
 def append(
     index: IndexPath,
-    corpus: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; texts or images.",
-            show_default=False,
-        ),
-    ],
-    id_field: Annotated[str | None, typer.Option(help="Field of the id. Default: _id, else id.")] = None,
-    text_field: Annotated[str, typer.Option(help="Field of the text.")] = "text",
-    title_field: Annotated[str, typer.Option(help="Field of the title, which is put before the text.")] = "title",
-    model: ModelPlace = None,
-    device: Annotated[str, typer.Option(help="Where documents are encoded: auto, cpu or cuda.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Rows encoded and written together.")] = APPEND_BATCH_SIZE,
+    corpus: CorpusPaths,
+    id_field: IdField = None,
+    text_field: TextField = "text",
+    title_field: TitleField = "title",
+    model: ModelLocation = None,
+    device: Device = "auto",
+    batch_size: EncodingBatch = APPEND_BATCH_SIZE,
     rejected: Annotated[
-        typer.FileTextWrite | None, typer.Option(help="List the rows turned away in this file.", encoding="utf-8")
+        typer.FileTextWrite | None, typer.Option(help="List rejected rows in this file.", encoding="utf-8")
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Add the documents of a corpus to an index; those whose ids are there replace what is there.
+    """Add the documents of a corpus to an index; a document replaces an indexed one with the same id.
 
-    What is written is on disk, and found by every search from then on, those of a running service included.
+    Written documents are durable, and every later search finds them, those of a running service included.
     """
     started = time.monotonic()
-    fields = Fields(id_field, text_field, title_field)
+    fields = Fields(id=id_field, text=text_field, title=title_field)
     shown: list[CorpusRow] = []
 
-    def turned_away(row: CorpusRow) -> None:
+    def list_rejected(row: CorpusRow) -> None:
         if len(shown) < _ROWS_SHOWN:
             shown.append(row)
         if rejected:
@@ -73,7 +79,7 @@ def append(
         source = Corpus(corpus, fields, prefer_images=isinstance(updates.model.encoder, ImageEncoder))
         with BuildProgress(source.estimated_rows()) as progress:
             result = append_corpus(
-                source, updates, batch_size=batch_size, turned_away=turned_away, report=progress.report
+                source, updates, batch_size=batch_size, turned_away=list_rejected, report=progress.report
             )
     seconds = time.monotonic() - started
     if json_output:
@@ -82,41 +88,41 @@ def append(
         return
     note(f"{index}: {result.added} documents added, {result.replaced} replaced in {seconds:.1f} s")
     if result.rejected:
-        note(f"{result.rejected} rows were turned away{f', listed in {rejected.name}' if rejected else ''}:")
+        note(f"{result.rejected} rows were rejected{f', see {rejected.name}' if rejected else ''}:")
         for row in shown:
             note(f"  {row.source} line {row.line}: {row.problem}")
-    note("mrl index compact folds updates into a new generation")
+    note("run mrl index compact to fold the updates into a new generation")
 
 
 def delete(
     index: IndexPath,
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of the documents.", show_default=False)] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of documents.", show_default=False)] = None,
     from_file: Annotated[
         typer.FileText | None,
-        typer.Option("--from", help="A file of ids, one a line; - reads them from standard input.", encoding="utf-8"),
+        typer.Option("--from", help="File of ids, one per line; - reads standard input.", encoding="utf-8"),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Delete documents from an index; ids that are not there are passed over."""
+    """Delete documents from an index; ids that it does not hold are skipped."""
     wanted = [*(ids or []), *(_lines(from_file) if from_file else [])]
     if not wanted:
-        raise typer.BadParameter("no id given: name some, or a file of them by --from")
+        raise typer.BadParameter("no id given: name ids, or a file of ids with --from")
     with Updates.open(index) as updates:
         deleted = updates.delete(wanted)
     if json_output:
         print_json({"index": str(index), "deleted": deleted, "missing": len(set(wanted)) - deleted})
         return
-    typer.echo(f"{index}: {deleted} documents deleted, {len(set(wanted)) - deleted} ids were not there")
+    typer.echo(f"{index}: {deleted} documents deleted, {len(set(wanted)) - deleted} ids not found")
 
 
 def compact(
     index: IndexPath,
-    keep: Annotated[int, typer.Option(help="Generations kept, the new one counted.")] = 2,
-    model: ModelPlace = None,
-    device: Annotated[str, typer.Option(help="Where calibration encodes its queries: auto, cpu or cuda.")] = "auto",
+    keep: Keep = 2,
+    model: ModelLocation = None,
+    device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Fold the updates of an index into a new generation and publish it; searches and updates go on meanwhile."""
+    """Fold the updates of an index into a new generation and publish it, while searches and updates continue."""
     started = time.monotonic()
     encoder = _model(index, model, device)
     with BuildProgress(0) as progress:
@@ -127,28 +133,28 @@ def compact(
         print_json({"index": str(index), **facts, "seconds": round(seconds, 3)})
         return
     if not result.operations:
-        note(f"{index}: there are no updates since generation {result.generation}")
+        note(f"{index}: no updates since generation {result.generation}")
         return
     note(
-        f"generation {result.generation} of {index}: {result.operations} updates folded in, {result.rows} documents "
-        f"in {seconds:.1f} s"
+        f"generation {result.generation} of {index}: {result.operations} updates folded in, {result.rows} documents, "
+        f"{seconds:.1f} s"
     )
     if result.stood_in:
-        note("plans were calibrated with stand-in queries; mrl index calibrate --queries does it with yours")
+        note("plans were calibrated with synthesised queries; run mrl index calibrate --queries FILE to use yours")
     if result.pruned:
-        note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many stay")
+        note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many to keep")
 
 
-def _model(index: Path, place: str | None, device: str) -> Encoder | None:
-    """Return the model of an index whose plans are to be calibrated anew; None where it is not found."""
+def _model(index: Path, location: str | None, device: str) -> Encoder | None:
+    """Return the model of a calibrated index, to calibrate it again; None if it has no calibration or no model."""
     generations = Generations(index)
     manifest = Manifest.read(generations.path(generations.require_published()))
     if manifest.calibration is None:
         return None
     try:
-        return RecordedModel(index, manifest.model, None, place, device).encoder
+        return RecordedModel(index, manifest.model, None, location, device).encoder
     except ModelError as error:
-        note(f"{error}; plans are calibrated without it, by documents' vectors")
+        note(f"{error}; plans are calibrated with vectors of documents instead")
         return None
 
 

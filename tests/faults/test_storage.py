@@ -296,7 +296,7 @@ class TestMemory:
         monkeypatch.setattr("service.commands.search.Index.open", lambda *_, **__: np.ones(1 << 50, np.uint8))
         status, out, err = mrl("search", root, "w1")
         assert (status, out) == (1, "")
-        assert err.startswith("error: there is not enough memory (Unable to allocate")
+        assert err.startswith("error: out of memory (Unable to allocate")
         assert err.count("\n") == 1
 
 

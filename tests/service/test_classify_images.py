@@ -95,9 +95,9 @@ def test_broken_images_are_listed_and_passed_over(mrl, directory, folder, tmp_pa
     assert status == 0, err
     assert [answer["image"] for answer in json.loads(out)["answers"]] == [str(tmp_path / "a.png")]
     for message in ("b.png: no image of a known kind", "c.png: ", "gone.png: No such file"):
-        assert f"passed over {tmp_path / message.split(':')[0]}" in err
+        assert f"skipped {tmp_path / message.split(':')[0]}" in err
         assert message in err
-    assert err.count("passed over") == 3
+    assert err.count("skipped") == 3
     (tmp_path / "a.png").unlink()
     status, _, err = mrl("classify", directory, tmp_path)
     assert status == 1

@@ -105,9 +105,9 @@ def test_inspect_verify_rollback(mrl, built, tmp_path):
     shutil.copytree(built, index)
     status, out, _ = mrl("index", "inspect", index)
     assert status == 0
-    assert "1000, 0 rows turned away" in out
-    assert "flat over 16 dimensions" in out
-    assert "queries sampled: none needed, a scan is the fastest" in out
+    assert "1000, 0 rows rejected" in out
+    assert "flat over 16 dims" in out
+    assert "with sampled queries: none needed, an exact scan is fastest" in out
     assert re.search(r"10 +│ +scan +│ +32 +│.*│ 1.0000 │ +1.0000", out)
     status, out, _ = mrl("index", "inspect", index, "--json")
     assert json.loads(out)["rows"] == 1000
@@ -134,7 +134,7 @@ def test_calibrate_again_and_draw_it(mrl, built, tmp_path):
     queries.write_text("w1 w2\nw3\n")
     status, out, err = mrl("index", "calibrate", index, "--queries", queries, "--seconds", "1", "--k", "1,5")
     assert status == 0
-    assert "with queries given" in err
+    assert "with given queries" in err
     assert [row.split()[1] for row in out.splitlines() if "scan" in row] == ["1", "5"]
     status, out, _ = mrl("index", "calibrate", index, "--k", "7", "--confidence", "0.9", "--json")
     facts = json.loads(out)
@@ -151,7 +151,7 @@ def test_a_build_says_what_of_its_target_it_missed(mrl, tmp_path, model_director
     status, out, err = mrl(*build, "--recall", "0.9", "--memory", "0.001MB", "--json")
     assert status == 0
     missed = "memory 0.001 MB: the smallest structure there is takes"
-    assert f"warning: not reached: {missed}" in err
+    assert f"warning: target missed: {missed}" in err
     assert json.loads(out)["missed"][0].startswith(missed)
     assert missed in mrl("index", "inspect", tmp_path / "index")[2]
     status, _, err = mrl(*build, "--recall", "0.9", "--memory", "1 GB")
@@ -159,8 +159,8 @@ def test_a_build_says_what_of_its_target_it_missed(mrl, tmp_path, model_director
     status, _, err = mrl(*build, "--no-calibrate")
     status, _, err = mrl("index", "inspect", tmp_path / "index", "--plot", tmp_path / "x.png")
     assert status == 1
-    assert "the index has no calibrated plans to draw" in err
-    assert "calibrated   no; mrl index calibrate" in mrl("index", "inspect", tmp_path / "index")[1]
+    assert "the index has no calibrated plans to plot" in err
+    assert "calibrated   no; run mrl index calibrate" in mrl("index", "inspect", tmp_path / "index")[1]
 
 
 BUILD = ["index", "build", "{corpus}", "--out", "{tmp}/i"]
@@ -185,7 +185,7 @@ BUILD = ["index", "build", "{corpus}", "--out", "{tmp}/i"]
         ([*BUILD, "--memory", "much"], 1, "memory 'much': give a number of bytes, or such as 500MB or 1.5GB"),
         ([*BUILD, "--calibration-seconds", "0"], 1, "seconds 0.0: give more than 0"),
         (["index", "calibrate", "/no/index"], 1, "no index is published at /no/index"),
-        (["index", "calibrate", "{index}", "--k", "ten"], 1, "k 'ten': give whole numbers separated by commas"),
+        (["index", "calibrate", "{index}", "--k", "ten"], 1, "k 'ten': give integers separated by commas"),
         (["index", "calibrate", "{index}", "--queries", "/no/q.txt"], 1, "cannot read queries /no/q.txt"),
         (["train", "/no/pairs.jsonl", "--out", "{tmp}/m"], 1, "cannot read /no/pairs.jsonl"),
         (["train", "{corpus}", "--out", "{tmp}/m"], 1, "no training pair in 1 rows"),
@@ -210,7 +210,7 @@ def test_passed_over_pairs_are_told(mrl, tmp_path, model_directory):
     status, _, err = mrl("train", pairs, "--base", model_directory, "--out", tmp_path / "m", "--epochs", "1")
     assert status == 0
     assert "pairs.jsonl line 1: no text in field 'document'" in err
-    assert "passed over 2 further rows" in err
+    assert "skipped 2 more rows" in err
 
 
 def start(*arguments):

@@ -27,7 +27,7 @@ def model(mrl, rows, model_directory, tmp_path):
     status, printed, err = mrl("train", rows, "--base", model_directory, "--out", out, *TRAIN)
     assert status == 0, err
     assert "texts to train on" in err
-    assert "passed over" in err
+    assert "skipped" in err
     assert "top-1 accuracy, 12 labels" in printed
     assert "expected dimensions" in err
     return out
@@ -53,10 +53,10 @@ def test_train_then_classify_then_index(mrl, model, rows, tmp_path):
     status, out, err = mrl("classify", model, "w1 w2 w3", "--dims", "8")
     assert status == 0
     assert "label 0" in out
-    assert "8.0 dimensions a text" in err
+    assert "8.0 dims per text" in err
 
     status, _, err = mrl("classify", model, "w1", "--accuracy", "1.01", "--limit", 1)
-    assert "no cascade has validation accuracy 1.01" in err
+    assert "no cascade reaches validation accuracy 1.01" in err
 
     status, _, err = mrl("index", "build", rows, "--out", tmp_path / "index", "--model", model, "--dims", "8")
     assert status == 0, err
@@ -85,7 +85,7 @@ def test_an_image_is_no_text(mrl, model, tmp_path, monkeypatch):
     (tmp_path / "letters").mkdir()
     for name in ("one.png", "photos/more/two.JPG"):
         (tmp_path / name).write_bytes(b"?")
-    for argument, message in (("one.png", "one.png is an image, and"), ("photos", "photos holds images, and")):
+    for argument, message in (("one.png", "one.png is an image, but"), ("photos", "photos holds images, but")):
         status, _, err = mrl("classify", model, "w1", argument)
         assert status == 1
         assert message in err

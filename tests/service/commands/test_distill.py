@@ -19,7 +19,7 @@ def test_a_teacher_becomes_a_student_by_one_command(mrl, tmp_path, teacher):  # 
     ]  # fmt: skip
     status, out, err = mrl(*command)
     assert status == 0, err
-    assert "passed over 1 rows without a text in field 'text'" in err
+    assert "skipped 1 rows without a text in field 'text'" in err
     assert "neighbour agreement@10" in out
     assert "nDCG@10" in out
     assert "20 steps" in err

@@ -90,7 +90,7 @@ def test_a_model_is_measured_by_pairs(mrl, tmp_path, model_directory):
     assert status == 0
     assert "30 queries, each with one right document among 30" in out
     assert re.search(r"nDCG@10 ┃ +recall@1 ┃ +recall@10 ┃ +recall@100", out)
-    assert "passed over 2 further rows" in err
+    assert "skipped 2 more rows" in err
     status, out, _ = mrl(
         "evaluate", model_directory, "--data", data, *fields, "--limit", "10", "--dims", "32", "--json"
     )
@@ -101,12 +101,12 @@ def test_a_model_is_measured_by_pairs(mrl, tmp_path, model_directory):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["{index}"], 2, "is an index: it is measured by --queries and --qrels"),
-        (["{index}", "--data", "{labelled}"], 2, "is an index: it is measured by --queries and --qrels"),
-        (["{index}", "--queries", "{labelled}"], 2, "is an index: it is measured by --queries and --qrels"),
-        (["{model}"], 2, "names a model: it is measured by --data"),
-        (["{model}", "--queries", "q.jsonl", "--qrels", "q.tsv"], 2, "names a model: it is measured by --data"),
-        (["wordllama", "--queries", "q.jsonl", "--qrels", "q.tsv"], 2, "names a model: it is measured by --data"),
+        (["{index}"], 2, "is an index: evaluate it with --queries and --qrels"),
+        (["{index}", "--data", "{labelled}"], 2, "is an index: evaluate it with --queries and --qrels"),
+        (["{index}", "--queries", "{labelled}"], 2, "is an index: evaluate it with --queries and --qrels"),
+        (["{model}"], 2, "names a model: evaluate it with --data"),
+        (["{model}", "--queries", "q.jsonl", "--qrels", "q.tsv"], 2, "names a model: evaluate it with --data"),
+        (["wordllama", "--queries", "q.jsonl", "--qrels", "q.tsv"], 2, "names a model: evaluate it with --data"),
         (["{empty}", "--data", "{labelled}"], 1, "neither an index .* nor a model"),
         (["{empty}"], 1, "neither an index .* nor a model"),
         (["/no/model", "--data", "{labelled}"], 1, "no such directory"),

@@ -40,9 +40,9 @@ def test_a_filter_is_told_among_the_stages(mrl, built):
         (["--filter", ""], "--filter '' is not JSON"),
         (["--filter", "[1]"], "the filter is .*: give an object such as"),
         (["--filter", '{"n": {"$near": 1}}'], "'\\$near' is not an operator on field"),
-        (["--stages", "64"], "--stages '64': write dimensions:candidates, such as 64:100,128:50"),
-        (["--stages", "16:x"], "--stages '16:x': write dimensions:candidates"),
-        (["--stages", ""], "--stages '': write dimensions:candidates"),
+        (["--stages", "64"], "--stages '64': write dims:candidates, such as 64:100,128:50"),
+        (["--stages", "16:x"], "--stages '16:x': write dims:candidates"),
+        (["--stages", ""], "--stages '': write dims:candidates"),
         (["--stages", "8:50"], "dimensions must not fall"),
         (["--second-look", "0.4"], "--second-look '0.4': write score:effort, such as 0.4:800"),
         (["--second-look", "x:9"], "--second-look 'x:9': write score:effort"),
@@ -68,7 +68,7 @@ def test_mistakes_are_one_clear_line(mrl, built, arguments, message):
 
 def test_a_funnel_is_read():
     assert parse_stages("64:100,128:50") == (FunnelStage(64, 100), FunnelStage(128, 50))
-    with pytest.raises(InvalidOptionError, match="write dimensions:candidates") as caught:
+    with pytest.raises(InvalidOptionError, match="write dims:candidates") as caught:
         parse_stages("64:100:1")
     assert caught.value.param == "stages"
 
@@ -80,8 +80,8 @@ def test_a_stop_rule_is_read():
 
 
 def test_a_promise_is_told_and_so_is_that_it_is_not_what_was_asked_for():
-    line = "     calibrated: recall 0.961, at least 0.952, 0.120 ms a query"
+    line = "     calibrated: recall 0.961, at least 0.952, 0.120 ms per query"
     assert promise_line(Promise(0.961, 0.952, 0.12)) == line
     assert promise_line(Promise(0.961, 0.952, 0.12, met=False)) == (
-        f"{line}; no calibrated plan is what was asked for, this one comes closest"
+        f"{line}; no calibrated plan satisfies the request, this is the closest"
     )

@@ -32,7 +32,7 @@ def test_documents_are_appended_found_deleted_and_compacted(mrl, index, tmp_path
     status, _, err = mrl("index", "append", index, corpus, "--batch-size", "8", "--rejected", listed)
     assert status == 0, err
     assert "20 documents added, 1 replaced in" in err
-    assert f"1 rows were turned away, listed in {listed}:" in err
+    assert f"1 rows were rejected, see {listed}:" in err
     assert "more.jsonl line 22: missing text" in err
     assert json.loads(listed.read_text())["line"] == 22
 
@@ -41,17 +41,17 @@ def test_documents_are_appended_found_deleted_and_compacted(mrl, index, tmp_path
 
     (tmp_path / "ids.txt").write_text("new 5\nnew 6\nnosuch\n")
     status, out, _ = mrl("index", "delete", index, "new 7", "7", "--from", tmp_path / "ids.txt")
-    assert (status, out.split(": ")[1]) == (0, "4 documents deleted, 1 ids were not there\n")
+    assert (status, out.split(": ")[1]) == (0, "4 documents deleted, 1 ids not found\n")
     status, out, _ = mrl("index", "delete", index, "new 7", "new 8", "--json")
     assert (json.loads(out)["deleted"], json.loads(out)["missing"]) == (1, 1)
 
     status, _, err = mrl("index", "compact", index)
     assert status == 0, err
-    assert "26 updates folded in, 1015 documents in" in err
+    assert "26 updates folded in, 1015 documents, " in err
     status, out, _ = mrl("index", "compact", index, "--json")
     assert (json.loads(out)["generation"], json.loads(out)["operations"]) == ("000002", 0)
     status, _, err = mrl("index", "compact", index)
-    assert "there are no updates since generation 000002" in err
+    assert "no updates since generation 000002" in err
     assert Generations(index).published() == "000002"
     assert mrl("index", "verify", index)[0] == 0
     with Index.open(index) as opened:
@@ -77,7 +77,7 @@ def test_ids_may_come_by_standard_input(mrl, index, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["delete", "{index}"], 2, "no id given: name some, or a file of them by --from"),
+        (["delete", "{index}"], 2, "no id given: name ids, or a file of ids with --from"),
         (["delete", "{index}", "--from", "/no/such"], 2, "No such file"),
         (["delete", "{index}", "--from", "{tmp}/latin"], 1, "error: cannot read .*latin: 'utf-8' codec"),
         (["delete", "/no/index", "a"], 1, "error: no index is published at /no/index"),
@@ -105,4 +105,4 @@ def test_a_compaction_without_the_model_says_so(mrl, index):
     status, _, err = mrl("index", "compact", index)
     assert status == 0, err
     assert "'/no/model': no such directory" in err
-    assert "plans are calibrated without it, by documents' vectors" in err
+    assert "plans are calibrated with vectors of documents instead" in err
