@@ -63,14 +63,15 @@ class Shell:
     def run(self, lines):
         """Run commands in order; returns what each printed, and the response of each ``curl``."""
         first = next((number for number, line in enumerate(lines) if line.startswith("curl ")), len(lines))
-        results = [self._step(line) for line in lines[:first]]
+        results = [self.step(line) for line in lines[:first]]
         if first < len(lines):
             settings = Settings(index=Path(self._index), port=0, auth="off", log_level="warning", watch_share=0)
             with running(settings) as url:
-                results += [self._step(line, url) for line in lines[first:]]
+                results += [self.step(line, url) for line in lines[first:]]
         return results
 
-    def _step(self, line, url=None):
+    def step(self, line, url=None):
+        """Run one command; ``url`` is where ``curl`` goes."""
         program, *arguments = shlex.split(line, comments=True)
         if program == "curl":
             response = request(line, url)
@@ -78,7 +79,7 @@ class Shell:
             return response
         if program == "mrl":
             if arguments[0] == "serve":
-                return None  # run() starts the service for the commands that need it
+                return None  # ``run`` starts the service for the commands that need it
             status, out, error = self._mrl(*arguments)
             assert status == 0, (line, error)
             return out

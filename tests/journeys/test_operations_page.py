@@ -1,26 +1,21 @@
-"""The commands of docs/operations.md, run in their order, and what the page says of alerts, settings and files."""
+"""The commands of docs/operations.md, run in their order, and the alerts, settings and files that the page names."""
 
 import re
-import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
-import typer
 
 from indexer import Document, Generations, Index
 from indexer.updates import Updates, update_facts
-from service import Settings, cli
+from service import Settings
 from service.http.server import running
 from service.security.keys import create_key, read_keys
+from tests.journeys.pages import ROOT, Shell, read_page, shell_lines
 from tests.service.test_operation import build_again
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+PAGE = read_page("docs/operations.md")
+COMMANDS = shell_lines(PAGE)
 
 
 @pytest.fixture
@@ -35,28 +30,14 @@ def place(built, tmp_path, monkeypatch):
     return tmp_path
 
 
-def ask(command, url):
-    words = shlex.split(command)
-    address = next(word for word in words if word.startswith("localhost:8000")).replace("localhost:8000", url)
-    method = words[words.index("-X") + 1] if "-X" in words else "GET"
-    body = words[words.index("-d") + 1] if "-d" in words else None
-    headers = dict([words[words.index("-H") + 1].split(": ")]) if "-H" in words else {}
-    return httpx.request(method, address, content=body, headers=headers, trust_env=False)
-
-
 @pytest.fixture
 def run(mrl):
+    shell = Shell(mrl)
+
     def step(command, url=None):
-        program, *arguments = shlex.split(command)
-        if program == "mrl":
-            status, _, err = mrl(*arguments)
-            assert status == 0, (command, err)
-        elif program == "curl":
-            answer = ask(command, url)
-            assert answer.status_code == 200, (command, answer.text)
-        else:
-            assert program in ("cp", "mv"), command
-            subprocess.run([program, *arguments], check=True)
+        result = shell.step(command, url)
+        if command.startswith("curl"):
+            assert result.status_code == 200, (command, result.text)
 
     return step
 
@@ -101,26 +82,6 @@ def test_every_alert_has_its_paragraph():
     assert re.findall(r"^\*\*(\w+)\*\*: ", PAGE, re.MULTILINE) == alerts
 
 
-def test_the_files_and_flags_the_page_names_exist():
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGE):
-        assert (ROOT / "docs" / link).exists(), link
+def test_the_files_that_the_page_names_exist():
     for path in re.findall(r"`((?:docker|tests)/[\w./-]*)`", PAGE):
         assert (ROOT / path).exists(), path
-    known = {
-        "--copy",
-        "--memory",
-        "--out",
-        "--model",
-        "--no-resume",
-        "--keep",
-        "--vectors",
-        "--filterable",
-        "--queries",
-    }
-    known |= {"--days", "--to", "--keys", "--scope"} | {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
-    group = typer.main.get_command(cli.app)
-    for command, sub in re.findall(r"\bmrl (index|keys|serve|search) ?([a-z]*)", PAGE):
-        assert command in group.commands
-        if command in ("index", "keys"):
-            assert sub in group.commands[command].commands, sub

@@ -59,6 +59,26 @@ def named_commands(text):
             yield shlex.split(match[1].replace("…", ""), comments=True)
 
 
+def options_of(command):
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def all_options(command):
+    """The options of a command and of all commands below it."""
+    below = getattr(command, "commands", {}).values()
+    return options_of(command).union(*map(all_options, below))
+
+
+OTHER_OPTIONS = {"--help", "--profile"}
+"""What every command has, and docker-compose's."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_options_named_without_their_command_exist(page):
+    named = set(re.findall(r"`(--[a-z][a-z-]+)", page.read_text(encoding="utf-8")))
+    assert named <= all_options(typer.main.get_command(app)) | OTHER_OPTIONS
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_the_commands_and_options_that_a_page_names_exist(page):
     root = typer.main.get_command(app)
@@ -67,9 +87,8 @@ def test_the_commands_and_options_that_a_page_names_exist(page):
         while isinstance(command, typer.core.TyperGroup) and rest and rest[0].islower():
             assert rest[0] in command.commands, words
             command = command.commands[rest.pop(0)]
-        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         named = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
-        assert named <= options, words
+        assert named <= options_of(command), words
 
 
 def test_make_targets_and_linked_files_exist():
