@@ -47,7 +47,7 @@ def measure(matrix: Vectors, searches: dict[str, tuple[Vectors, Vectors]]) -> di
     return {
         name: {
             f"recall@10, K={candidates}": {
-                size: round(value, 4) for size, value in prefix_recall(*sides, SIZES, candidates).items()
+                size: round(value, 4) for size, value in prefix_recall(*sides, SIZES, candidates=candidates).items()
             }
             for candidates in CANDIDATES
         }

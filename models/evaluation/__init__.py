@@ -1,6 +1,6 @@
-"""How good a representation is at each of its sizes: on pairs of texts, and on labels (``models.evaluation.labels``).
+"""Quality of a representation at each of its sizes: on pairs of texts, and on labels (``models.evaluation.labels``).
 
-What needs scikit-learn is imported from its own module by those who use it.
+Modules that need scikit-learn or matplotlib are not imported here.
 """
 
 from models.evaluation.pairs import PairScore, evaluate_pairs, measure_pairs, pair_ndcg

@@ -1,8 +1,8 @@
-"""What Matryoshka training is measured against: short vectors made from a model that was trained at full size only.
+"""Baselines of Matryoshka training: short vectors derived from a model trained at full dimension only.
 
-Each is a map of the D-wide fixed-feature (FF-D) vectors whose first m components are the short vector, so that one
-nested probe measures all sizes. FF at every size and slimmable training are kinds of
-:func:`models.classifier.texts.train_classifier`.
+Each baseline maps the D-dimensional fixed-feature (FF-D) vectors such that the first m components are the short
+vector, so a single nested probe measures all sizes. FF at every size and slimmable training are kinds of
+:func:`models.train_classifier`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from models.training.losses import weighted_sum
 _EPOCHS = 10
 _BATCH = 1024
 _STEPS = 32
-"""An epoch has at least so many, however few vectors there are."""
+"""Fewest steps per epoch, however few vectors there are."""
 _LEARNING_RATE = 0.02
 
 
 def random_features(dimension: int, seed: int) -> Vectors:
-    """Return a map, shape (D, D), to the features in random order: its first m are m features drawn at random."""
+    """Return a permutation matrix, shape (D, D), that puts the features in random order: any first m are a random m."""
     chosen: Vectors = np.eye(dimension, dtype=np.float32)[:, np.random.default_rng(seed).permutation(dimension)]
     return chosen
 
 
 def principal_components(train: Vectors) -> Vectors:
-    """Return the orthogonal map, shape (D, D), to the right singular vectors of the training vectors, largest first.
+    """Return the orthogonal map, shape (D, D), onto the training vectors' right singular vectors, largest first.
 
-    Vectors are not centred, so that cosines at full size stay what they are.
+    Vectors are not centred, so cosines at full dimension are preserved.
     """
     values, components = np.linalg.eigh((train.T @ train).astype(np.float64))
     ordered: Vectors = components[:, np.argsort(-values)].astype(np.float32)
@@ -43,14 +43,17 @@ def principal_components(train: Vectors) -> Vectors:
 
 
 def low_rank_logits(heads: LinearHeads, vectors: Vectors, sizes: Sequence[int]) -> dict[int, Vectors]:
-    """Logits of FF-D's classifier cut to rank m by SVD, W ≈ Uₘ Sₘ Vₘᵀ (the paper's SVD baseline); nothing is trained.
+    """Logits of the FF-D classifier truncated to rank m by SVD, W ≈ Uₘ Sₘ Vₘᵀ (the paper's SVD baseline).
 
-    Vₘᵀ z is the m-dimensional feature, Uₘ Sₘ its classifier.
+    Vₘᵀ z is the m-dimensional feature and Uₘ Sₘ its classifier; nothing is trained.
 
     Args:
-        heads: of one size, D.
+        heads: the classifier at the single size D.
         vectors: shape (n, D), unit rows.
-        sizes: ranks m; above the rank of W they all give W.
+        sizes: ranks m; a rank above that of W gives W.
+
+    Returns:
+        Shape (n, L) by size.
     """
     dimension = heads.sizes[-1]
     left, singular, right = np.linalg.svd(heads.weights[dimension], full_matrices=False)
@@ -59,14 +62,14 @@ def low_rank_logits(heads: LinearHeads, vectors: Vectors, sizes: Sequence[int]) 
 
 
 def int8(vectors: Vectors) -> Vectors:
-    """Round each row to 255 levels of its own greatest component: m bytes where float32 takes 4 m."""
+    """Quantise each row to 255 levels scaled by its largest component: m bytes instead of float32's 4 m."""
     scale = np.abs(vectors).max(axis=1, keepdims=True) / 127
     rounded: Vectors = (np.round(vectors / np.where(scale > 0, scale, 1)) * scale).astype(np.float32)
     return rounded
 
 
 def one_bit(vectors: Vectors) -> Vectors:
-    """Keep the sign of each component, ± 1/√m: m/8 bytes where float32 takes 4 m."""
+    """Keep the sign of each component, ± 1/√m: m/8 bytes instead of float32's 4 m."""
     signs: Vectors = (np.where(vectors >= 0, 1, -1) / np.sqrt(vectors.shape[1])).astype(np.float32)
     return signs
 
@@ -74,15 +77,14 @@ def one_bit(vectors: Vectors) -> Vectors:
 def probe(vectors: Vectors, targets: npt.NDArray[np.int64], classes: int, nesting: Nesting, seed: int) -> LinearHeads:
     """Train a linear classifier on every prefix of frozen vectors, all sizes in one pass.
 
-    :func:`models.evaluation.probe.linear_probe` goes to the optimum of one size instead, which takes minutes where
-    this takes seconds.
+    Takes seconds; :func:`models.evaluation.probe.linear_probe` finds the optimum of a single size and takes minutes.
 
     Args:
         vectors: shape (n, D).
         targets: label numbers from 0, shape (n,).
-        classes: how many labels there are.
+        classes: number of labels.
         nesting: the sizes.
-        seed: of the heads and the order.
+        seed: seed of the heads and of the order.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

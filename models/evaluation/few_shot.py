@@ -1,4 +1,4 @@
-"""Few-shot classification by the nearest class mean (MRL, section 5: few-shot learning)."""
+"""Few-shot classification by nearest class mean (MRL, section 5: few-shot learning)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.nesting import Vectors, truncate
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over repetitions and the 95 % interval of that mean, by Student's t."""
+    """A mean over repetitions with its 95 % confidence interval (Student's t)."""
 
     mean: float
     low: float
@@ -23,7 +23,7 @@ class Interval:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Interval:
-        """Take the values of the repetitions, at least two."""
+        """Compute the interval from the values of at least two repetitions."""
         mean = float(np.mean(values))
         half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
         return cls(mean, mean - half, mean + half)
@@ -38,24 +38,25 @@ def few_shot(
     train_labels: npt.NDArray[Any],
     test: Vectors,
     test_labels: npt.NDArray[Any],
+    *,
     sizes: Sequence[int],
     shots: Sequence[int] = (1, 3, 5, 9),
     episodes: int = 100,
     seed: int = 0,
 ) -> dict[int, dict[int, Interval]]:
-    """Top-1 accuracy over all classes of the nearest class mean, by size and by shots.
+    """Top-1 accuracy of the nearest class mean over all classes, by size and by shots.
 
-    An episode draws rows of each class without replacement, and the same rows serve all sizes; one with more shots
-    holds those of one with fewer. A class with fewer rows than shots gives all it has. Means are of unit prefixes and
-    compared by cosine; equal scores go to the label that sorts first.
+    Each episode samples rows of each class without replacement. All sizes share the sample, and larger shot counts
+    extend smaller ones. A class with fewer rows than shots contributes all its rows. Means of unit prefixes are
+    compared by cosine; ties go to the label that sorts first.
 
     Args:
         train, test: shapes (N, D) and (n, D).
         train_labels, test_labels: shapes (N,) and (n,).
         sizes: prefix sizes.
-        shots: rows of each class that a mean is made of.
-        episodes: draws; at least two.
-        seed: of the draws.
+        shots: numbers of rows per class that a mean is computed from.
+        episodes: number of samples, at least two.
+        seed: seed of the samples.
     """
     labels, classes = np.unique(train_labels, return_inverse=True)
     draws = [_draw(classes, max(shots), np.random.default_rng([seed, episode])) for episode in range(episodes)]
@@ -68,7 +69,7 @@ def few_shot(
             for rows, place in draws:
                 chosen = rows[place < count]
                 starts = np.flatnonzero(place[place < count] == 0)
-                # Cosine does not see a sum's length, so the sum serves as the mean.
+                # Cosine ignores length, so the sum serves as the mean.
                 means = truncate(np.add.reduceat(cut_train[chosen], starts), size)
                 accuracies.append(float((labels[(cut_test @ means.T).argmax(axis=1)] == test_labels).mean()))
             results[size][count] = Interval.of(accuracies)
@@ -78,7 +79,7 @@ def few_shot(
 def _draw(
     classes: npt.NDArray[np.int64], most: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Up to ``most`` rows of each class, class after class, and each row's place in its class's draw."""
+    """Sample up to ``most`` rows per class, grouped by class, with each row's position in its class's sample."""
     order = rng.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
     counts = np.bincount(classes)

@@ -1,4 +1,4 @@
-"""A representation measured by labels: per size, between sizes, and coarse-to-fine. Plain arrays in, figures out."""
+"""Evaluates a representation by labels: at each size, between sizes, and coarse-to-fine. Takes arrays, not models."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ Labels = npt.NDArray[Any]
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """What is measured.
+    """What :func:`evaluate_labels` measures.
+
+    >>> EvaluationOptions(shots=(), linear=False)  # retrieval only, the fastest
 
     Attributes:
         interpolated: also measure halfway between neighbouring sizes.
-        candidates: K of adaptive retrieval.
-        shots: rows of each class in few-shot classification; none to leave it out.
-        episodes: few-shot draws.
-        seed: of the draws.
-        linear: fit linear probes, which takes most of the time.
+        candidates: K of adaptive retrieval, at least 10.
+        shots: rows per class in few-shot classification; empty to skip it.
+        episodes: number of few-shot samples, at least 2.
+        seed: seed of the samples.
+        linear: fit linear probes, which take most of the time.
     """
 
     interpolated: bool = True
@@ -51,15 +53,15 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True)
 class SizeScore:
-    """A prefix size, measured.
+    """Quality at a prefix size.
 
     Attributes:
         size: dimensions used.
-        interpolated: whether the size lies halfway between two of those given and is none of them.
-        linear: top-1 accuracy of a linear probe; None where left out.
-        retrieval: one exact search: 1-NN top-1, mAP@10, precision@k, multiply-adds.
+        interpolated: whether the size is not a trained size but lies halfway between two.
+        linear: top-1 accuracy of a linear probe; None if skipped.
+        retrieval: a single exact search: 1-NN top-1, mAP@10, precision@k, multiply-adds.
         few_shot: top-1 accuracy of the nearest class mean, by shots.
-        classifier_multiply_adds: of a linear or nearest-mean classifier a query: size · classes.
+        classifier_multiply_adds: per query, of a linear or nearest-mean classifier: size · classes.
     """
 
     size: int
@@ -85,14 +87,14 @@ class SizeScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that was measured.
+    """The result of :func:`evaluate_labels`.
 
     Attributes:
-        train, test, classes: how many there are.
-        sizes: by ascending size.
-        retrieval: adaptive retrieval for every Ds < Dr of the trained sizes, and a funnel from each.
-        options: what was asked for.
-        seconds: by part.
+        train, test, classes: numbers of training rows, test rows and labels.
+        sizes: scores by ascending size.
+        retrieval: adaptive retrieval for every Ds < Dr of the trained sizes, and a funnel from each size.
+        options: the options given.
+        seconds: duration of each part.
     """
 
     train: int
@@ -117,7 +119,7 @@ class Evaluation:
 
 
 def between(sizes: Sequence[int]) -> list[int]:
-    """Return the whole numbers halfway between neighbouring sizes, as in the paper: 8, 16, 32 give 12, 24."""
+    """Return the integers halfway between neighbouring sizes, as in the paper: 8, 16, 32 give 12, 24."""
     return [(low + high) // 2 for low, high in itertools.pairwise(sizes) if high - low > 1]
 
 
@@ -127,31 +129,37 @@ def evaluate_labels(
     test: Vectors,
     test_labels: Labels,
     sizes: Sequence[int],
+    *,
     options: EvaluationOptions | None = None,
     report: Report = lambda part: None,
 ) -> Evaluation:
-    """Measure a representation by labels; training rows are what is learned from and searched, test rows ask.
+    """Evaluate a representation by labels: classifiers train on and searches run over the training rows.
 
-    Every prefix is re-normalised. A test row whose label no training row has counts as wrong everywhere.
+    Every prefix is re-normalised. A test row whose label occurs in no training row counts as wrong everywhere.
+
+    >>> encoder = load_encoder("runs/my-model")
+    >>> evaluation = evaluate_labels(
+    ...     encoder.encode_documents(texts), labels, encoder.encode_documents(test_texts), test_labels, (64, 128, 256)
+    ... )
+    >>> {score.size: score.retrieval.map for score in evaluation.sizes}  # mAP@10 by size
 
     Args:
         train, test: shapes (N, D) and (n, D).
-        train_labels, test_labels: shapes (N,) and (n,), text or whole numbers.
-        sizes: sizes the representation was trained for, strictly increasing, none above D. One alone (a model of one
-            size) is measured by itself.
-        options: what is measured.
-        report: told the name of each part as it begins.
+        train_labels, test_labels: shapes (N,) and (n,), text or integers.
+        sizes: the sizes the representation was trained for, strictly increasing, none above D.
+        options: what to measure.
+        report: called with the name of each part before it starts.
 
     Raises:
-        InvalidOptionError: shapes do not fit, a number is not finite, the training rows have fewer than two labels, or
-            sizes are out of order.
+        InvalidOptionError: shapes do not match, a number is not finite, the training rows have fewer than two labels,
+            or sizes are not increasing.
     """
     options = options or EvaluationOptions()
     trained = Nesting(tuple(sizes)).sizes
     _check(train, train_labels, test, test_labels, trained[-1])
     every = sorted({*trained, *(between(trained) if options.interpolated else ())})
     classes = len(np.unique(train_labels))
-    # Numbers in the labels' own order: quicker to compare than text, and ties fall the same way.
+    # Numbers in the labels' order: faster to compare than text, with the same tie-breaking.
     codes = np.unique(np.concatenate([train_labels, test_labels]), return_inverse=True)[1]
     train_labels, test_labels = codes[: len(train)], codes[len(train) :]
     seconds: dict[str, float] = {}
@@ -170,8 +178,19 @@ def evaluate_labels(
     )
     shots: dict[int, dict[int, Interval]] = {}
     if options.shots:
-        asked = (options.shots, options.episodes, options.seed)
-        shots = timed("few-shot", lambda: few_shot(train, train_labels, test, test_labels, every, *asked))
+        shots = timed(
+            "few-shot",
+            lambda: few_shot(
+                train,
+                train_labels,
+                test,
+                test_labels,
+                sizes=every,
+                shots=options.shots,
+                episodes=options.episodes,
+                seed=options.seed,
+            ),
+        )
     linear: dict[int, float] = {}
     if options.linear:
         linear = timed(
@@ -199,7 +218,7 @@ def _coarse_to_fine(trained: Sequence[int], candidates: int) -> list[RetrievalPl
     pairs = itertools.combinations(trained, 2)
     adaptive = [RetrievalPlan((first, last), (candidates,)) for first, last in pairs]
     funnels = (RetrievalPlan.funnel(first, trained[-1]) for first in trained[:-1])
-    # Over two sizes alone a funnel is adaptive retrieval under another name.
+    # A funnel over two sizes is adaptive retrieval, which is measured already.
     return adaptive + [plan for plan in funnels if plan.kind == "funnel"]
 
 
@@ -208,10 +227,10 @@ def _check(train: Vectors, train_labels: Labels, test: Vectors, test_labels: Lab
         if vectors.ndim != 2 or vectors.shape[1] < dimension or labels.shape != vectors.shape[:1] or not len(vectors):
             raise InvalidOptionError(
                 "vectors",
-                f"{name} vectors of shape {vectors.shape} with labels of shape {labels.shape}: needed are rows of "
-                f"{dimension} dimensions or more, at least one, and as many labels",
+                f"{name} vectors of shape {vectors.shape} with labels of shape {labels.shape}: give at least one row "
+                f"of {dimension} dimensions or more, and a label for each row",
             )
         if not np.isfinite(vectors).all():
-            raise InvalidOptionError("vectors", f"{name} vectors hold numbers that are not finite")
+            raise InvalidOptionError("vectors", f"{name} vectors contain NaN or infinity")
     if len(np.unique(train_labels)) < 2:
-        raise InvalidOptionError("labels", f"the only label to train on is {train_labels[0]!r}: at least 2 are needed")
+        raise InvalidOptionError("labels", f"the only training label is {train_labels[0]!r}: give at least 2 labels")

@@ -1,4 +1,4 @@
-"""A model as MTEB evaluates it (extra ``mteb``): ``mteb.evaluate(MtebModel("my-model", dimensions=64), tasks)``."""
+"""Evaluates an encoder on MTEB (extra ``mteb``)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 
 class MtebModel(AbsEncoder):  # type: ignore[misc]  # the library is optional, its types unknown
-    """MTEB's ``EncoderProtocol`` around an encoder of this project.
+    """An encoder as MTEB's ``EncoderProtocol``.
 
-    Queries get the model's prompt for queries, all else that for documents. MTEB keeps the results of each
-    ``dimensions`` apart, and takes the model's content hash for its revision.
+    Queries get the model's query prompt, everything else its document prompt. MTEB keeps the results of each
+    ``dimensions`` apart, and uses the model's content hash as its revision.
+
+    >>> mteb.evaluate(MtebModel("my-model", dimensions=64), tasks)
     """
 
     def __init__(
@@ -41,15 +43,15 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]  # the library is optional, i
         """Load the model.
 
         Args:
-            model_name: what :func:`models.load_encoder` takes, or an encoder.
-            revision: for MTEB; refused where it is not the content hash.
-            device: where the encoder runs; a GPU where there is one, if None.
-            dimensions: the size vectors are cut to, then normalised; the full size where None.
+            model_name: a name for :func:`models.load_encoder`, or an encoder.
+            revision: must be the content hash, if given.
+            device: the encoder's device; if None, the GPU if there is one.
+            dimensions: size to truncate vectors to before normalisation; if None, the full dimension.
             kwargs: further arguments of :func:`models.load_encoder`.
 
         Raises:
-            InvalidOptionError: ``dimensions`` is not a size of the model.
-            ModelError: no such model, or another revision of it.
+            InvalidOptionError: ``dimensions`` is not between 1 and the model's dimension.
+            ModelError: there is no such model, or it has another revision.
         """
         self.encoder = (
             load_encoder(model_name, device=device or "auto", **kwargs) if isinstance(model_name, str) else model_name
@@ -61,7 +63,7 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]  # the library is optional, i
             )
         if revision not in (None, self.encoder.content_hash):
             raise ModelError(
-                f"revision {revision} was asked for: model {self.encoder.name!r} has the content hash "
+                f"revision {revision} of model {self.encoder.name!r} is not available: its content hash is "
                 f"{self.encoder.content_hash}"
             )
         self.mteb_model_meta = ModelMeta.create_empty(
@@ -88,21 +90,21 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]  # the library is optional, i
         """Encode batches of texts.
 
         Args:
-            inputs: batches whose ``text`` is a list.
-            task_metadata, hf_split, hf_subset: not looked at: the model has one prompt a kind of text.
-            prompt_type: whether they are queries or documents; documents where None.
-            kwargs: not looked at; batches come as ``inputs`` cuts them.
+            inputs: batches with a list of texts under ``text``.
+            task_metadata, hf_split, hf_subset: ignored.
+            prompt_type: query or document; document if None.
+            kwargs: ignored; ``inputs`` determines the batches.
 
         Returns:
             float32, shape (texts, dimensions), unit rows.
 
         Raises:
-            ModelError: a batch without texts.
+            ModelError: a batch has no texts.
         """
         encode = self.encoder.encode_queries if prompt_type == PromptType.query else self.encoder.encode_documents
         found = []
         for batch in inputs:
             if "text" not in batch:
-                raise ModelError(f"a batch of {', '.join(sorted(batch))}: only texts are evaluated here")
+                raise ModelError(f"a batch of {', '.join(sorted(batch))}: only texts can be evaluated")
             found.append(truncate(encode(batch["text"]), self.dimensions))
         return np.concatenate(found) if found else np.empty((0, self.dimensions), np.float32)

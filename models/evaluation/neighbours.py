@@ -1,4 +1,4 @@
-"""Exact search by matrix products: the best rows of each query, always in one order."""
+"""Exact search by matrix products, with a deterministic order: equal scores are ordered by row."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Rows = npt.NDArray[np.int64]
 
 
 def nearest(scores: Vectors, keep: int) -> Rows:
-    """Rows of each query's highest scores, best first, equal scores by row.
+    """Return the rows of each query's highest scores, best first; equal scores are ordered by row.
 
     Args:
         scores: shape (n, N), finite.
-        keep: at most N are kept.
+        keep: number of rows to return, capped at N.
 
     Returns:
-        shape (n, min(keep, N)).
+        Shape (n, min(keep, N)).
     """
     rows = np.empty((scores.shape[0], min(keep, scores.shape[1])), np.int64)
     if rows.shape[1]:
@@ -30,12 +30,12 @@ def nearest(scores: Vectors, keep: int) -> Rows:
 
 
 def rerank(scores: Vectors, candidates: Rows, keep: int) -> Rows:
-    """Order candidates anew by other scores; equal scores by row, whatever order the candidates came in.
+    """Reorder candidates by other scores; equal scores are ordered by row, whatever the candidates' order.
 
     Args:
         scores: shape (n, N).
-        candidates: rows, shape (n, K); left as they are.
-        keep: how many of the best are returned, at most K.
+        candidates: rows, shape (n, K); not modified.
+        keep: number of best candidates to return, at most K.
     """
     by_row = np.sort(candidates, axis=1)
     order = np.argsort(-np.take_along_axis(scores, by_row, axis=1), axis=1, kind="stable")
@@ -43,14 +43,14 @@ def rerank(scores: Vectors, candidates: Rows, keep: int) -> Rows:
 
 
 def score_blocks(
-    queries: Mapping[int, Vectors], database: Mapping[int, Vectors], budget: int = 256 << 20
+    queries: Mapping[int, Vectors], database: Mapping[int, Vectors], *, budget: int = 256 << 20
 ) -> Iterator[tuple[int, dict[int, Vectors]]]:
-    """Yield (first query, scores by size) for one block of queries after the other.
+    """Yield (number of the first query, scores by size) for consecutive blocks of queries.
 
     Args:
         queries: unit prefixes by size, each of shape (n, size).
         database: unit prefixes by the same sizes, each of shape (N, size).
-        budget: bytes that the scores of a block may take.
+        budget: most bytes that the scores of a block may take.
     """
     rows = len(next(iter(database.values())))
     count = len(next(iter(queries.values())))
@@ -71,7 +71,7 @@ def _select(scores: Vectors, rows: Rows) -> None:
                 continue
             if held < keep:
                 held += 1
-            # Rows come in order, so one goes behind those with an equal score.
+            # Rows arrive in order, so a row goes behind those with an equal score.
             place = held - 1
             while place > 0 and score > best[place - 1]:
                 best[place] = best[place - 1]

@@ -1,4 +1,4 @@
-"""How good a representation is at each of its sizes, on pairs of texts."""
+"""Retrieval quality at each size, measured on pairs of texts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class PairScore:
-    """How well each query's one right document is found at a size.
+    """How well each query's single relevant document is found at a size.
 
     Attributes:
         size: dimensions used.
         ndcg: nDCG@10.
         recall: share of queries whose document is among the first k, by k.
-        documents: how many were searched among; multiply-adds a query are this times the size.
+        documents: number of documents searched; a query costs this times ``size`` multiply-adds.
     """
 
     size: int
@@ -39,14 +39,14 @@ class PairScore:
 
 
 def pair_ranks(queries: Vectors, documents: Vectors, relevant: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Rank of each query's right document, 1 the best; shape (n,).
+    """Return the rank of each query's relevant document, shape (n,); 1 is the best.
+
+    Equal scores are ordered by row, as in a search.
 
     Args:
         queries: shape (n, m), unit rows.
         documents: shape (N, m), unit rows.
-        relevant: the row of the right document for each query.
-
-    Equal scores are ordered by row, as a search orders them.
+        relevant: row of each query's relevant document.
     """
     ranks = np.zeros(len(queries), np.int64)
     for start in range(0, len(queries), _BLOCK):
@@ -59,32 +59,35 @@ def pair_ranks(queries: Vectors, documents: Vectors, relevant: Sequence[int]) ->
 
 
 def pair_ndcg(queries: Vectors, documents: Vectors, relevant: Sequence[int], k: int = 10) -> float:
-    """nDCG@k where each query has one right document: the mean of 1/log2(1 + rank) over ranks up to k.
+    """nDCG@k with a single relevant document per query: the mean of 1/log2(1 + rank).
 
     Args:
         queries, documents, relevant: as in :func:`pair_ranks`.
-        k: ranks beyond it count as 0.
+        k: ranks beyond k contribute 0.
     """
     return _ndcg(pair_ranks(queries, documents, relevant), k)
 
 
 def evaluate_pairs(
-    encoder: Encoder, pairs: Sequence[Pair], sizes: Iterable[int], distractors: Sequence[str] = ()
+    encoder: Encoder, pairs: Sequence[Pair], sizes: Iterable[int], *, distractors: Sequence[str] = ()
 ) -> dict[int, float]:
-    """nDCG@10 at each size; see :func:`measure_pairs`."""
-    return {score.size: score.ndcg for score in measure_pairs(encoder, pairs, sizes, distractors)}
+    """Return nDCG@10 by size; see :func:`measure_pairs`."""
+    return {score.size: score.ndcg for score in measure_pairs(encoder, pairs, sizes, distractors=distractors)}
 
 
 def measure_pairs(
-    encoder: Encoder, pairs: Sequence[Pair], sizes: Iterable[int], distractors: Sequence[str] = ()
+    encoder: Encoder, pairs: Sequence[Pair], sizes: Iterable[int], *, distractors: Sequence[str] = ()
 ) -> list[PairScore]:
-    """Measure finding each pair's document among all pairs' documents and the distractors, at each size.
+    """Measure how well each pair's document is found among all documents of the pairs and the distractors.
 
     Args:
-        encoder: what turns both sides into vectors.
-        pairs: the queries and their right documents.
-        sizes: prefix sizes, each cut and re-normalised.
-        distractors: more documents to search among.
+        encoder: encodes queries and documents.
+        pairs: queries with their relevant documents.
+        sizes: prefix sizes, each truncated and re-normalised.
+        distractors: further documents to search.
+
+    Returns:
+        A score for each size, in the order given.
     """
     documents = list(dict.fromkeys([pair.document for pair in pairs] + list(distractors)))
     row = {text: number for number, text in enumerate(documents)}

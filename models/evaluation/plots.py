@@ -1,4 +1,4 @@
-"""Pictures of evaluations, drawn like the paper's figures: quality against dimensions, and against multiply-adds."""
+"""Plots of evaluations in the style of the paper's figures: quality against dimensions and against multiply-adds."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _BY_SIZE: dict[str, tuple[str, Callable[[SizeScore], float | None]]] = {
 }
 
 
-def plot_evaluations(evaluations: Mapping[str, Evaluation], directory: Path, title: str) -> list[Path]:
-    """Draw all the pictures that the evaluations have figures for, as PNGs.
+def plot_evaluations(evaluations: Mapping[str, Evaluation], directory: str | Path, title: str) -> list[Path]:
+    """Write the plots that the evaluations have results for, as PNG files.
 
     Args:
-        evaluations: by the name that stands in the legend; at least one.
-        directory: made where it is missing; gets ``linear.png``, ``nearest.png`` and ``map.png`` (MRL, figures 2, 3
-            and 7), ``few_shot.png``, and ``retrieval.png`` (figure 8) for the first evaluation.
-        title: says on what data.
+        evaluations: at least one, by the name shown in the legend.
+        directory: created if missing. Receives ``linear.png``, ``nearest.png`` and ``map.png`` (MRL, figures 2, 3 and
+            7), and for the first evaluation ``few_shot.png`` and ``retrieval.png`` (figure 8).
+        title: names the data.
 
     Returns:
-        the files written.
+        The files written.
     """
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (label, value) in _BY_SIZE.items():
@@ -80,15 +81,15 @@ def _plot_few_shot(evaluation: Evaluation, title: str, path: Path) -> None:
         intervals: list[Interval] = [score.few_shot[shots] for score in given]
         color = COLORS[number % len(COLORS)]
         label = f"{shots} shot{'s' if shots > 1 else ''}"
-        axes.plot(sizes, [100 * one.mean for one in intervals], "o-", color=color, linewidth=1.8, label=label)
-        low, high = [100 * one.low for one in intervals], [100 * one.high for one in intervals]
+        axes.plot(sizes, [100 * interval.mean for interval in intervals], "o-", color=color, linewidth=1.8, label=label)
+        low, high = [100 * interval.low for interval in intervals], [100 * interval.high for interval in intervals]
         axes.fill_between(sizes, low, high, color=color, alpha=0.18, linewidth=0)
     _ticks(axes, sizes)
     _save(figure, axes, path)
 
 
 def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
-    figure, axes = _canvas(title, "multiply-adds a query, reranks counted", "mAP@10 (%)")
+    figure, axes = _canvas(title, "multiply-adds per query, including reranks", "mAP@10 (%)")
     axes.set_xscale("log")
     axes.margins(y=0.1)  # room for the labels
     dimension = max(score.size for score in evaluation.sizes)
@@ -97,7 +98,9 @@ def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
     full = [score for score in adaptive if score.plan.sizes[1] == dimension]
     funnels = [score for score in evaluation.retrieval if score.plan.kind == "funnel"]
     _line(axes, singles, "single search at d", "#57606a", "o--", "d", (0, -13))
-    _line(axes, full, f"adaptive: {full[0].plan.keeps[0]} by Ds, ranked by {dimension}", COLORS[0], "s-", "Ds", (-4, 8))
+    _line(
+        axes, full, f"adaptive: {full[0].plan.keeps[0]} by Ds, reranked by {dimension}", COLORS[0], "s-", "Ds", (-4, 8)
+    )
     if funnels:
         keeps = "→".join(map(str, funnels[0].plan.keeps))
         _line(axes, funnels, f"funnel from Ds: {keeps}", COLORS[1], "^-", "", (0, 0))

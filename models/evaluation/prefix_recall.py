@@ -1,4 +1,4 @@
-"""How much of an exact search by whole vectors a search by a prefix finds."""
+"""Recall of a search by prefixes against an exact search by full vectors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _TIE = 1e-6
 
 
 def prefix_recall(
-    queries: Vectors, documents: Vectors, sizes: Sequence[int], candidates: int = TOP
+    queries: Vectors, documents: Vectors, sizes: Sequence[int], *, candidates: int = TOP
 ) -> dict[int, float]:
-    """Share of the 10 nearest documents by whole vectors that are among the nearest by a prefix, by size.
+    """Share of the 10 nearest documents by full vectors that are among the nearest by prefix, by size.
+
+    Documents tied with the tenth by full vectors count as found in its place.
 
     Args:
         queries: shape (n, D), unit rows.
         documents: shape (N, D), unit rows, N ≥ 10.
         sizes: prefix sizes.
-        candidates: how many of the nearest by prefix count, from 10 on: the length of a shortlist.
-
-    Documents whose whole scores equal the tenth's are as good as it.
+        candidates: number of nearest documents by prefix that count, at least 10: the length of a shortlist.
     """
     dimension = queries.shape[1]
     queries_by_size, documents_by_size = (

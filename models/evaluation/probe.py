@@ -1,4 +1,4 @@
-"""Linear probe: how far a linear classifier on frozen vectors gets."""
+"""Linear probe: the accuracy of a linear classifier on frozen vectors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sklearn.preprocessing import StandardScaler
 from models.nesting import Vectors
 
 PENALTIES = (3e-2, 3e-3, 3e-4)
-"""Weights of half the squared norm beside the mean loss: few rows of many dimensions want the first, many rows of few
-dimensions the last."""
+"""Weights of the L2 penalty relative to the mean loss. The first suits few rows of many dimensions, the last many rows
+of few dimensions."""
 
 
 def linear_probe(train: Vectors, train_labels: npt.NDArray[Any], test: Vectors, test_labels: npt.NDArray[Any]) -> float:
-    """Top-1 accuracy of multinomial logistic regression (scikit-learn, L-BFGS: no learning rate).
+    """Top-1 accuracy of multinomial logistic regression (scikit-learn's L-BFGS, so no learning rate to choose).
 
-    Dimensions are standardised by the training rows. The penalty is the one that does best on a fifth of the training
-    rows, always the same fifth, after learning from the others; the probe then learns from all of them.
+    Dimensions are standardised on the training rows. The penalty is chosen on a fixed fifth of the training rows; the
+    probe is then fitted on all of them.
 
     Args:
         train, test: shapes (N, m) and (n, m).
-        train_labels, test_labels: shapes (N,) and (n,); at least two labels to train on.
+        train_labels, test_labels: shapes (N,) and (n,), with at least two training labels.
     """
     scaler = StandardScaler().fit(train)
     train, test = scaler.transform(train), scaler.transform(test)
@@ -33,11 +33,11 @@ def linear_probe(train: Vectors, train_labels: npt.NDArray[Any], test: Vectors, 
     if held.any() and len(np.unique(train_labels[~held])) > 1:
         penalty = max(
             PENALTIES,
-            key=lambda tried: _fit(train[~held], train_labels[~held], tried).score(train[held], train_labels[held]),
+            key=lambda weight: _fit(train[~held], train_labels[~held], weight).score(train[held], train_labels[held]),
         )
     return float(_fit(train, train_labels, penalty).score(test, test_labels))
 
 
 def _fit(train: Vectors, labels: npt.NDArray[Any], penalty: float) -> LogisticRegression:
-    # scikit-learn adds the losses up, so its C is by the number of rows.
+    # scikit-learn sums the losses, so C scales with the number of rows.
     return LogisticRegression(C=1 / (penalty * len(train)), tol=1e-3, max_iter=1000).fit(train, labels)

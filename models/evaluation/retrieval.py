@@ -1,4 +1,4 @@
-"""Retrieval by labels: single searches, adaptive retrieval and funnels (MRL, sections 4.3 and 4.3.1)."""
+"""Retrieval quality measured by labels: single searches, adaptive retrieval and funnels (MRL, sections 4.3, 4.3.1)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from models.evaluation.neighbours import Rows, nearest, rerank, score_blocks
 from models.nesting import Vectors, truncate
 
 FUNNEL_KEEPS = (200, 100, 50, 25, 10)
-"""How many candidates each stage of the paper's funnel leaves (MRL, section 4.3.1)."""
+"""Number of candidates after each stage of the paper's funnel (MRL, section 4.3.1)."""
 PRECISION_AT = (10, 25, 50, 100)
 DEPTH = 10
-"""The k of mAP@k; a list that any plan returns is at least as long."""
+"""The k of mAP@k, and the shortest list a plan may return."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalPlan:
-    """A way to search: scan with the first size, then rank what is left with each further size.
+    """A search in stages: scan with the first size, then rerank the candidates with each further size.
+
+    >>> RetrievalPlan((64,))  # a single search
+    >>> RetrievalPlan((64, 256), (200,))  # adaptive retrieval: 200 candidates by 64 dims, reranked by 256
+    >>> RetrievalPlan.funnel(16, 256)
 
     Attributes:
-        sizes: prefix sizes; one is a single search, two are adaptive retrieval (Ds, Dr), more a funnel.
-        keeps: candidates each stage hands to the next, one fewer than the sizes; at least 10.
+        sizes: prefix sizes: one for a single search, two for adaptive retrieval (Ds, Dr), more for a funnel.
+        keeps: number of candidates between consecutive stages, each at least 10.
     """
 
     sizes: tuple[int, ...]
@@ -36,15 +40,15 @@ class RetrievalPlan:
         if not self.sizes or len(self.keeps) != len(self.sizes) - 1 or any(keep < DEPTH for keep in self.keeps):
             raise InvalidOptionError(
                 "plan",
-                f"sizes {list(self.sizes)} with candidates {list(self.keeps)}: give at least one size, and between "
-                f"each two sizes how many candidates go on, {DEPTH} at the least",
+                f"sizes {list(self.sizes)} with candidates {list(self.keeps)}: give at least one size, and a number of "
+                f"candidates between consecutive sizes, each at least {DEPTH}",
             )
 
     @classmethod
     def funnel(cls, first: int, dimension: int) -> RetrievalPlan:
-        """The paper's funnel: sizes double from ``first``, the list is halved, and D ranks the last of it.
+        """The paper's funnel: sizes double from ``first`` while the list halves, and D ranks the last candidates.
 
-        200 → 100 → 50 → 25 → 10 candidates over Ds, 2 Ds, 4 Ds, 8 Ds, 16 Ds and D, with fewer stages where D comes
+        200 → 100 → 50 → 25 → 10 candidates over Ds, 2 Ds, 4 Ds, 8 Ds, 16 Ds and D, with fewer stages if D is reached
         earlier.
         """
         sizes = [first]
@@ -58,21 +62,21 @@ class RetrievalPlan:
         return ("single", "adaptive", "funnel")[min(len(self.sizes), 3) - 1]
 
     def multiply_adds(self, rows: int) -> tuple[int, int]:
-        """Multiply-adds a query over so many rows: of the scan alone, Ds · N, and with every rerank, Σ K · d."""
+        """Multiply-adds per query over ``rows`` rows: of the scan, Ds · N, and in total with the reranks, Σ K · d."""
         scan = self.sizes[0] * rows
         return scan, scan + sum(min(keep, rows) * size for keep, size in zip(self.keeps, self.sizes[1:], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScore:
-    """What a plan finds, means over the queries; a row is relevant where its label is the query's.
+    """Quality of a plan, averaged over the queries; a row is relevant if its label is the query's.
 
     Attributes:
         plan: the plan.
-        top1: share of queries whose first row is relevant; of a single search, 1-NN accuracy.
+        top1: share of queries whose first row is relevant; for a single search, 1-NN accuracy.
         map: mAP@10, see :func:`average_precision`.
-        precision: share of relevant rows among the first k, by k; k up to the length of the plan's last list.
-        scan_multiply_adds, multiply_adds: a query, without and with the reranks.
+        precision: share of relevant rows among the first k, by k up to the length of the plan's last list.
+        scan_multiply_adds, multiply_adds: per query, without and with the reranks.
     """
 
     plan: RetrievalPlan
@@ -101,14 +105,14 @@ def average_precision(
 ) -> npt.NDArray[np.float64]:
     """AP@k of each query: Σ over ranks i ≤ k with a relevant row of precision@i, divided by min(k, R).
 
-    R is how many relevant rows there are to find. The paper ("corrected mAP@k", appendix E) divides by k, which is the
-    same where every label has k rows or more, as in ImageNet; where one has fewer, a perfect list would not score 1.
-    Dividing by the hits found, as some code does, would reward finding little.
+    R is the number of relevant rows in the database. The paper ("corrected mAP@k", appendix E) divides by k, which is
+    the same if every label has at least k rows, as in ImageNet; if a label has fewer, a perfect list would score below
+    1. Dividing by the number of hits, as some implementations do, rewards finding little.
 
     Args:
         hits: whether each row found is relevant, best first, shape (n, at least min(k, N)).
-        relevant: R of each query, shape (n,); a query with none scores 0.
-        k: ranks that count.
+        relevant: R of each query, shape (n,); a query with R = 0 scores 0.
+        k: number of ranks considered.
     """
     hits = hits[:, :k]
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
@@ -123,12 +127,15 @@ def evaluate_retrieval(
     query_labels: npt.NDArray[Any],
     plans: Sequence[RetrievalPlan],
 ) -> list[RetrievalScore]:
-    """Measure plans by exact cosine search of re-normalised prefixes.
+    """Measure plans by exact cosine search over re-normalised prefixes.
 
     Args:
         database, queries: shapes (N, D) and (n, D).
         database_labels, query_labels: shapes (N,) and (n,).
-        plans: at least one; each stage of each ranks by the cosine of its own prefix.
+        plans: at least one plan.
+
+    Returns:
+        A score for each plan, in the order given.
     """
     sizes = sorted({size for plan in plans for size in plan.sizes})
     cut_database = {size: truncate(database, size) for size in sizes}
@@ -149,17 +156,17 @@ def evaluate_retrieval(
 
 
 def search(plan: RetrievalPlan, first: Rows, scores: dict[int, Vectors]) -> Rows:
-    """Rows that a plan finds, best first.
+    """Return the rows that a plan finds, best first.
 
     Args:
         plan: the plan.
-        first: the best rows by the plan's first size, in order, at least as many as it keeps; left as they are.
-        scores: of all rows, by size.
+        first: the best rows by the plan's first size, best first, at least as many as the plan keeps; not modified.
+        scores: scores of all rows, by size.
     """
     if not plan.keeps:
         return first
     rows = first[:, : plan.keeps[0]]
-    # Each stage leaves what the next one takes; the last leaves all it has ranked.
+    # Each stage keeps what the next one takes; the last keeps everything it has ranked.
     for size, keep in zip(plan.sizes[1:], (*plan.keeps[1:], plan.keeps[-1]), strict=True):
         rows = rerank(scores[size], rows, keep)
     return rows

@@ -102,7 +102,7 @@ def _by_labels(
         _encoded(encoder, test),
         np.array([item.label for item in test]),
         asked.sizes or encoder.nesting.sizes,
-        EvaluationOptions(
+        options=EvaluationOptions(
             interpolated=asked.between,
             candidates=asked.candidates,
             episodes=asked.episodes,

@@ -96,8 +96,8 @@ def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, fl
     others = [one.rest for one in pairs if not one.held_out]
     trained = load_encoder(str(paths.model))
     sizes = trained.nesting.sizes
-    before = evaluate_pairs(load_encoder(BASE), held_out, sizes, others)
-    after = evaluate_pairs(trained, held_out, sizes, others)
+    before = evaluate_pairs(load_encoder(BASE), held_out, sizes, distractors=others)
+    after = evaluate_pairs(trained, held_out, sizes, distractors=others)
     what = f"{len(held_out):,} held-out summaries, each finding its text among {len(held_out) + len(others):,}"
     plot_scores(before, after, what, paths.plot)
     paths.scores.write_text(json.dumps({"what": what, "before": before, "after": after}, indent=2), encoding="utf-8")

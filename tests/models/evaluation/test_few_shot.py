@@ -66,7 +66,9 @@ def test_the_seed_decides_and_a_small_class_gives_all_it_has(labelled):
 
 def test_equal_scores_go_to_the_label_that_sorts_first():
     train = np.eye(2, dtype=np.float32)[[0, 0]]
-    (scores,) = few_shot(train, np.array(["b", "a"]), train[:1], np.array(["a"]), (2,), (1,), 2).values()
+    (scores,) = few_shot(
+        train, np.array(["b", "a"]), train[:1], np.array(["a"]), sizes=(2,), shots=(1,), episodes=2
+    ).values()
     assert scores[1].mean == 1.0
     assert truncate(train, 2).tolist() == train.tolist()
 

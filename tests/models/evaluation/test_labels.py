@@ -2,30 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from matplotlib import image
 
 from models import InvalidOptionError, truncate
 from models.evaluation.labels import EvaluationOptions, between, evaluate_labels
-from models.evaluation.plots import plot_evaluations
 from models.evaluation.probe import linear_probe
-
-QUICK = {"episodes": 2, "shots": (1, 3)}
-
-
-@pytest.fixture(scope="module")
-def labelled():
-    rng = np.random.default_rng(3)
-    scale = np.linspace(2, 0.4, 32)
-    centres = rng.normal(size=(5, 32)) * scale
-    labels = rng.integers(0, 5, size=360)
-    vectors = (centres[labels] + 2 * rng.normal(size=(360, 32)) * scale).astype(np.float32)
-    names = np.array(["v", "w", "x", "y", "z"])[labels]
-    return vectors[:260], names[:260], vectors[260:], names[260:]
-
-
-@pytest.fixture(scope="module")
-def evaluation(labelled):
-    return evaluate_labels(*labelled, sizes=(4, 8, 16, 32), options=EvaluationOptions(**QUICK))
+from tests.models.evaluation.conftest import QUICK
 
 
 def test_sizes_between_given_ones_are_measured_and_marked(evaluation):
@@ -35,8 +16,8 @@ def test_sizes_between_given_ones_are_measured_and_marked(evaluation):
     assert between((1, 2, 3)) == []
 
 
-def test_figures_are_those_of_the_parts(labelled, evaluation):
-    train, train_labels, test, test_labels = labelled
+def test_scores_are_those_of_the_parts(labelled_vectors, evaluation):
+    train, train_labels, test, test_labels = labelled_vectors
     for score in evaluation.sizes:
         cut_train, cut_test = truncate(train, score.size), truncate(test, score.size)
         assert score.linear == linear_probe(cut_train, train_labels, cut_test, test_labels)
@@ -57,8 +38,8 @@ def test_every_pair_of_trained_sizes_and_every_funnel(evaluation):
     assert funnels == [(4, 8, 16, 32), (8, 16, 32)]
 
 
-def test_labels_of_another_kind_give_the_same(labelled, evaluation):
-    train, train_labels, test, test_labels = labelled
+def test_labels_as_numbers_give_the_same(labelled_vectors, evaluation):
+    train, train_labels, test, test_labels = labelled_vectors
     numbers = {name: number for number, name in enumerate("vwxyz")}
     again = evaluate_labels(
         train,
@@ -66,22 +47,24 @@ def test_labels_of_another_kind_give_the_same(labelled, evaluation):
         test,
         np.array([numbers[name] for name in test_labels]),
         (4, 8, 16, 32),
-        EvaluationOptions(**QUICK),
+        options=EvaluationOptions(**QUICK),
     )
     assert (again.sizes, again.retrieval) == (evaluation.sizes, evaluation.retrieval)
 
 
-def test_a_label_never_trained_counts_as_wrong(labelled):
-    train, train_labels, test, _ = labelled
-    strange = evaluate_labels(train, train_labels, test, np.array(["?"] * len(test)), (32,), EvaluationOptions(**QUICK))
+def test_a_label_without_training_rows_counts_as_wrong(labelled_vectors):
+    train, train_labels, test, _ = labelled_vectors
+    strange = evaluate_labels(
+        train, train_labels, test, np.array(["?"] * len(test)), (32,), options=EvaluationOptions(**QUICK)
+    )
     (score,) = strange.sizes
     assert (score.linear, score.retrieval.top1, score.retrieval.map, score.few_shot[3].mean) == (0, 0, 0, 0)
 
 
-def test_what_is_not_asked_for_is_left_out(labelled):
+def test_parts_that_are_switched_off_are_skipped(labelled_vectors):
     told = []
     options = EvaluationOptions(interpolated=False, shots=(), linear=False, candidates=50)
-    evaluation = evaluate_labels(*labelled, (8, 32), options, told.append)
+    evaluation = evaluate_labels(*labelled_vectors, (8, 32), options=options, report=told.append)
     assert told == ["retrieval"]
     assert [(score.size, score.linear, score.few_shot) for score in evaluation.sizes] == [(8, None, {}), (32, None, {})]
     adaptive, funnel = evaluation.retrieval
@@ -89,7 +72,7 @@ def test_what_is_not_asked_for_is_left_out(labelled):
     assert (adaptive.plan.sizes, adaptive.plan.keeps) == ((8, 32), (50,))
 
 
-def test_json_holds_every_figure(evaluation):
+def test_json_holds_every_score(evaluation):
     read = json.loads(json.dumps(evaluation.to_json()))
     assert (read["train"], read["test"], read["classes"]) == (260, 100, 5)
     first = read["sizes"][0]
@@ -105,34 +88,21 @@ def test_json_holds_every_figure(evaluation):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sizes": (8, 64)}, "needed are rows of 64 dimensions"),
+        ({"sizes": (8, 64)}, "give at least one row of 64 dimensions"),
         ({"sizes": (16, 8)}, "strictly increasing"),
         ({"test_labels": np.array(["v"])}, "labels of shape"),
         ({"test": np.zeros((0, 32), np.float32), "test_labels": np.zeros(0, str)}, "at least one"),
-        ({"train": np.full((260, 32), np.nan, np.float32)}, "training vectors hold numbers that are not finite"),
-        ({"train_labels": np.array(["v"] * 260)}, "the only label to train on is .*v"),
+        ({"train": np.full((260, 32), np.nan, np.float32)}, "training vectors contain NaN or infinity"),
+        ({"train_labels": np.array(["v"] * 260)}, "the only training label is .*v"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(labelled, change, message):
+def test_invalid_arguments_are_refused(labelled_vectors, change, message):
     names = ("train", "train_labels", "test", "test_labels")
     with pytest.raises(InvalidOptionError, match=message):
-        evaluate_labels(**{**dict(zip(names, labelled, strict=True)), "sizes": (8, 32), **change})
+        evaluate_labels(**{**dict(zip(names, labelled_vectors, strict=True)), "sizes": (8, 32), **change})
 
 
 @pytest.mark.parametrize("option", [{"candidates": 9}, {"episodes": 1}, {"seed": -1}, {"shots": (0,)}])
 def test_options_out_of_bounds_are_refused(option):
     with pytest.raises(InvalidOptionError, match=next(iter(option))):
         EvaluationOptions(**option)
-
-
-def test_every_picture_is_drawn(tmp_path, labelled, evaluation):
-    one_size = evaluate_labels(*labelled, (8,), EvaluationOptions(**QUICK))
-    paths = plot_evaluations({"MRL": evaluation, "FF-8": one_size}, tmp_path / "new", "made up")
-    assert [path.name for path in paths] == ["linear.png", "nearest.png", "map.png", "few_shot.png", "retrieval.png"]
-    for path in paths:
-        assert image.imread(path).std() > 0.01, path
-
-
-def test_pictures_without_figures_are_not_drawn(tmp_path, labelled):
-    bare = evaluate_labels(*labelled, (8,), EvaluationOptions(shots=(), linear=False))
-    assert [path.name for path in plot_evaluations({"one": bare}, tmp_path, "t")] == ["nearest.png", "map.png"]

@@ -18,7 +18,7 @@ def test_it_equals_counting_by_hand(candidates):
         for size in counts:
             scores = truncate(documents, size) @ truncate(query, size)
             counts[size] += len(best & set(np.argsort(-scores)[:candidates]))
-    recall = prefix_recall(queries, documents, tuple(counts), candidates)
+    recall = prefix_recall(queries, documents, tuple(counts), candidates=candidates)
     assert recall == pytest.approx({size: count / 300 for size, count in counts.items()})
     assert recall[2] < recall[7] < recall[12] == 1
 

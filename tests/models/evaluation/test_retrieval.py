@@ -4,50 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from models import InvalidOptionError, truncate
-from models.evaluation.neighbours import nearest, rerank, score_blocks
 from models.evaluation.retrieval import RetrievalPlan, average_precision, evaluate_retrieval
+from tests.models.evaluation.naive import in_order
 
-few = st.integers(-2, 2).map(float)  # few values, so that ties are common
 SIZES = (8, 12, 16, 32, 64)
 
 
-def in_order(scores, rows):
-    return sorted(rows, key=lambda row: (-float(scores[row]), row))
-
-
-@given(st.integers(1, 30).flatmap(lambda n: arrays(np.float32, (3, n), elements=few)), st.integers(1, 40))
-def test_nearest_equals_sorting_with_ties_by_row(scores, keep):
-    found = nearest(scores, keep)
-    assert found.tolist() == [in_order(one, range(len(one)))[:keep] for one in scores]
-
-
-@given(arrays(np.float32, (2, 20), elements=few), st.permutations(range(20)), st.integers(1, 12), st.integers(1, 12))
-def test_rerank_equals_sorting_and_leaves_its_input(scores, order, count, keep):
-    candidates = np.array([order[:count], order[-count:]])
-    before = candidates.copy()
-    found = rerank(scores, candidates, keep)
-    expected = [in_order(one, rows)[:keep] for one, rows in zip(scores, before.tolist(), strict=True)]
-    assert found.tolist() == expected
-    np.testing.assert_array_equal(candidates, before)
-
-
-def test_blocks_cover_all_queries_once():
-    rng = np.random.default_rng(0)
-    queries = {4: rng.normal(size=(23, 4)).astype(np.float32), 2: rng.normal(size=(23, 2)).astype(np.float32)}
-    database = {4: rng.normal(size=(10, 4)).astype(np.float32), 2: rng.normal(size=(10, 2)).astype(np.float32)}
-    blocks = list(score_blocks(queries, database, budget=4 * 10 * 2 * 5))
-    assert [start for start, _ in blocks] == [0, 5, 10, 15, 20]
-    for size in (2, 4):
-        together = np.concatenate([scores[size] for _, scores in blocks])
-        np.testing.assert_allclose(together, queries[size] @ database[size].T, rtol=1e-5, atol=1e-6)
-    assert len(list(score_blocks(queries, database, budget=1))) == 23, "never less than one query"
-
-
 def naive_average_precision(found, relevant, k):
-    """The definition, from the list of rows found and the set of those that are relevant."""
+    """The definition, from the list of rows found and the set of relevant rows."""
     total = 0.0
     for rank in range(1, k + 1):
         if rank <= len(found) and found[rank - 1] in relevant:
@@ -66,7 +32,7 @@ def test_average_precision_equals_its_definition(labels, own, k, random):
     assert 0 <= value <= 1
 
 
-def test_average_precision_is_divided_by_what_there_is_to_find():
+def test_average_precision_is_divided_by_the_number_of_relevant_rows():
     found_all = np.array([[True, True, True] + [False] * 7])
     assert average_precision(found_all, np.array([3]))[0] == 1.0, "divided by 10 it would be 0.3"
     found_one = np.array([[True] + [False] * 9])
@@ -76,7 +42,7 @@ def test_average_precision_is_divided_by_what_there_is_to_find():
 
 @pytest.fixture(scope="module")
 def labelled():
-    """Clusters whose leading dimensions carry the most; the label 99 is asked for and not in the database."""
+    """Clusters whose leading dimensions carry the most; label 99 has queries and no row in the database."""
     rng = np.random.default_rng(5)
     scale = np.linspace(2, 0.4, 64)
     centres = rng.normal(size=(12, 64)) * scale
@@ -87,7 +53,7 @@ def labelled():
 
 
 def naive_search(plan, database, query):
-    """A plan for one query, word for word: cut, normalise, sort, keep, and again."""
+    """A plan for a single query, taken literally: truncate, normalise, sort, keep, repeat."""
     rows = list(range(len(database)))
     for stage, size in enumerate(plan.sizes):
         cut = database[:, :size] / np.linalg.norm(database[:, :size], axis=1, keepdims=True)
@@ -124,13 +90,13 @@ def test_every_plan_equals_the_naive_search(labelled):
             assert math.isclose(value, sum(precisions) / len(precisions)), (plan, k)
 
 
-def test_a_plan_scores_the_same_alone_and_after_others(labelled):
+def test_a_plan_scores_the_same_alone_and_among_other_plans(labelled):
     together = evaluate_retrieval(*labelled, PLANS)
     for plan, score in zip(PLANS, together, strict=True):
         assert evaluate_retrieval(*labelled, [plan])[0].map == pytest.approx(score.map, abs=1e-12)
 
 
-def test_prefixes_are_normalised_again(labelled):
+def test_prefixes_are_renormalised(labelled):
     database, database_labels, queries, query_labels = labelled
     lengths = np.random.default_rng(0).uniform(0.1, 10, size=(600, 1)).astype(np.float32)
     (scaled,) = evaluate_retrieval(database * lengths, database_labels, queries, query_labels, [PLANS[0]])
@@ -148,7 +114,7 @@ def test_a_database_of_fewer_rows_than_k():
     single, adaptive = evaluate_retrieval(vectors, labels, vectors[:1], labels[:1], plans)
     assert single.map == adaptive.map == 1.0, "both rows labelled a come first: ties go by row"
     assert (single.precision, adaptive.precision) == ({}, {})
-    assert adaptive.multiply_adds == 2 * 4 + 4 * 4, "no more than all rows are ranked anew"
+    assert adaptive.multiply_adds == 2 * 4 + 4 * 4, "at most all rows are reranked"
 
 
 def test_multiply_adds_are_those_of_the_paper():
@@ -171,6 +137,6 @@ def test_the_funnel_is_the_papers():
 
 
 @pytest.mark.parametrize(("sizes", "keeps"), [((), ()), ((8,), (10,)), ((8, 16), ()), ((8, 16), (9,))])
-def test_plans_that_make_no_sense_are_refused(sizes, keeps):
+def test_invalid_plans_are_refused(sizes, keeps):
     with pytest.raises(InvalidOptionError, match="give at least one size"):
         RetrievalPlan(sizes, keeps)

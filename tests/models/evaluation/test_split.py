@@ -24,14 +24,14 @@ def test_a_draw_is_by_label_without_repeats(items, share, seed):
         distinct.setdefault(item.text, item)
     expected = {label: int(share * n) for label, n in Counter(item.label for item in distinct.values()).items()}
     if not sum(expected.values()):
-        with pytest.raises(DataError, match="test part without a text"):
-            evaluation_parts(items, share, seed=seed)
+        with pytest.raises(DataError, match="the test part is empty"):
+            evaluation_parts(items, test_share=share, seed=seed)
         return
-    train, test = evaluation_parts(items, share, seed=seed)
+    train, test = evaluation_parts(items, test_share=share, seed=seed)
     assert Counter(item.label for item in test) == Counter(expected)
     assert sorted(item.text for item in train + test) == sorted(distinct)
     assert all(item == distinct[item.text] for item in train + test), "of repeats the first counts"
-    assert evaluation_parts(items, share, seed=seed) == (train, test)
+    assert evaluation_parts(items, test_share=share, seed=seed) == (train, test)
 
 
 def test_the_seed_decides_and_a_limit_samples_both_parts():
@@ -53,5 +53,5 @@ def test_options_out_of_bounds_are_refused(option, message):
 
 
 def test_a_file_of_training_rows_only_is_refused():
-    with pytest.raises(DataError, match=r"test part without a text: .*\{'train': 2, 'valid': 1\}"):
+    with pytest.raises(DataError, match=r"test part is empty: .*\{'train': 2, 'valid': 1\}"):
         evaluation_parts([LabelledText("a", "x", "train")] * 2 + [LabelledText("b", "x", "valid")])

@@ -113,7 +113,7 @@ def test_a_model_is_measured_by_pairs(mrl, tmp_path, model_directory):
         (["{labelled}", "--data", "{labelled}"], 1, "no such directory"),
         (["{model}", "--data", "/no/data.parquet"], 1, "cannot read /no/data.parquet"),
         (["{model}", "--data", "{labelled}", "--label-field", "class"], 1, "no training pair in 240 rows"),
-        (["{model}", "--data", "{labelled}", "--dims", "64"], 1, "needed are rows of 64 dimensions"),
+        (["{model}", "--data", "{labelled}", "--dims", "64"], 1, "give at least one row of 64 dimensions"),
         (["{model}", "--data", "{labelled}", "--candidates", "5"], 1, "candidates 5: give at least 10"),
     ],
 )  # fmt: skip

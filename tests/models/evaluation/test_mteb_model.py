@@ -1,4 +1,4 @@
-"""MTEB itself on a small task made here; nothing is fetched."""
+"""MTEB itself on a small task defined here; nothing is downloaded."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models import EncoderProtocol
 from mteb.types import PromptType
 
-from models import ModelError, Prompts, truncate
-from models.errors import InvalidOptionError
+from models import InvalidOptionError, ModelError, Prompts, truncate
 from models.evaluation.mteb_model import MtebModel
 from tests.conftest import make_encoder, make_texts
 
@@ -62,7 +61,7 @@ def encode(model, texts, prompt_type=None):
 
 
 def mrr(dimensions):
-    """Mean reciprocal rank at 10, by hand."""
+    """Mean reciprocal rank at 10, computed directly."""
     encoder = make_encoder()
     documents = truncate(encoder.encode_documents(DOCUMENTS), dimensions)
     scores = truncate(encoder.encode_queries(QUERIES), dimensions) @ documents.T
@@ -91,7 +90,7 @@ def test_queries_and_documents_get_their_prompts():
     assert encode(model, []).shape == (0, 32)
 
 
-def test_a_prefix_is_cut_then_normalised_and_told_apart_in_the_results():
+def test_a_prefix_is_truncated_then_normalised_and_kept_apart_in_the_results():
     encoder = make_encoder()
     whole, cut = MtebModel(encoder), MtebModel(encoder, dimensions=8)
     vectors = encode(cut, DOCUMENTS)
@@ -102,7 +101,7 @@ def test_a_prefix_is_cut_then_normalised_and_told_apart_in_the_results():
     assert (cut.mteb_model_meta.embed_dim, cut.mteb_model_meta.revision) == (8, encoder.content_hash)
 
 
-def test_a_model_is_found_by_name(model_directory):
+def test_a_model_is_loaded_by_name(model_directory):
     model = MtebModel(str(model_directory), dimensions=16)
     assert model.mteb_model_meta.name == "adaptive-retrieval/tiny"
     assert MtebModel(str(model_directory), model.encoder.content_hash).dimensions == 32
@@ -112,7 +111,7 @@ def test_what_cannot_be_evaluated_is_refused():
     encoder = make_encoder()
     with pytest.raises(InvalidOptionError, match="dimensions 33: model 'tiny' has 1 to 32"):
         MtebModel(encoder, dimensions=33)
-    with pytest.raises(ModelError, match="revision abc was asked for"):
+    with pytest.raises(ModelError, match="revision abc of model 'tiny' is not available"):
         MtebModel(encoder, "abc")
     with pytest.raises(ModelError, match="a batch of image: only texts"):
         MtebModel(encoder).encode(
