@@ -11,6 +11,7 @@ from service.cli import app
 from tests.journeys.pages import PAGES, ROOT, Shell, blocks, commands, read_page, shell_lines
 
 README = read_page("README.md")
+ROOMS = ("models", "indexer", "service")
 
 
 def run_examples(page, name):
@@ -89,6 +90,22 @@ def test_the_commands_and_options_that_a_page_names_exist(page):
             command = command.commands[rest.pop(0)]
         named = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
         assert named <= options_of(command), words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_the_places_in_the_code_that_a_page_names_exist(page):
+    named = re.findall(
+        r"`((?:models|indexer|service|tests|docker|benchmarks)/[\w./-]*)`", page.read_text(encoding="utf-8")
+    )
+    missing = [place for place in named if not (ROOT / place).exists()]
+    assert not missing
+
+
+def test_the_table_of_rooms_names_every_folder():
+    named = set(re.findall(r"`([\w/]+)/`", read_page("docs/design.md").partition("### Where")[0]))
+    packages = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).glob("*/*.py")}
+    missing = {package.as_posix() for package in packages} - named
+    assert not missing
 
 
 def test_make_targets_and_linked_files_exist():
