@@ -1,4 +1,4 @@
-"""A corpus: files of rows, or a folder of texts or images, read as documents, with a place to take up again."""
+"""A corpus: files of rows, or a folder of texts or images, read as documents from any position on."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from models.data.images import IMAGE_SUFFIXES, ImageSource, image_size, is_image
 from models.data.rows import ROW_SUFFIXES, BrokenRow, estimate_rows, is_row_file, read_rows
 from models.data.unicode import unicode_problem
 from models.data.vector_text import read_vector
-from models.errors import DataError, ImageError, InvalidOptionError
+from models.errors import DataError, ImageError, InvalidOptionError, RejectedRowError
 from models.nesting import Vectors
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 _KNOWN_SUFFIXES = ROW_SUFFIXES + TEXT_SUFFIXES + IMAGE_SUFFIXES
 _DEFAULT_ID_FIELDS = ("_id", "id")
 VECTOR_FIELD = "_vector"
-"""Field of a row that holds its vector, which is then taken as it is in place of one by the model."""
+"""Field of a row that holds the document's vector, stored in place of the model's."""
 _DEEPEST = 100
-"""Levels of lists and objects in a field: what a parser takes may be more than the stack of whoever writes it again."""
+"""Nesting of lists and objects in a field: a parser may accept deeper values than the serializer's stack allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it goes into an index.
+    """A document to store in an index.
 
     Attributes:
         id: unique in the corpus.
-        text: what is encoded: title and text joined by a space.
-        payload: every field but the id and the vector, JSON values.
-        image: what is encoded in the text's place, where given.
-        vector: what is stored in place of an encoding, where given: shape (D,), any scale.
+        text: the text to encode: title and text, joined by a space.
+        payload: all fields except the id and the vector, as JSON values.
+        image: the image to encode in place of the text.
+        vector: the vector to store in place of an encoding: shape (D,), of any norm.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where reading stands: ``row`` rows of file number ``file`` are done."""
+    """A position in a corpus: the next row to read is row number ``row``, from 0, of file number ``file``."""
 
     file: int = 0
     row: int = 0
@@ -55,13 +55,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class CorpusRow:
-    """One row of the corpus, good or broken.
+    """One row of the corpus, valid or rejected.
 
     Attributes:
-        source, line: the file as found and the line (Parquet: row) in it, from 1.
-        place: where reading goes on after this row.
-        document: None where the row is broken.
-        problem: why it is broken; empty where it is not.
+        source, line: the file as it was found, and the line in it (in Parquet the row), from 1.
+        place: position after this row.
+        document: the document; None if the row was rejected.
+        problem: why the row was rejected; empty if it was not.
     """
 
     source: str
@@ -71,13 +71,18 @@ class CorpusRow:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """Names of the fields that make a document.
+    """Names of the fields of a row that make up a document.
+
+    A file with the columns ``key``, ``name`` and ``about`` in place of BEIR's names::
+
+        Corpus(["products.csv"], Fields(id="key", title="name", text="about"))
 
     Attributes:
-        id: ``_id`` (BEIR's name), else ``id``, where not given.
-        text, title: BEIR's names by default. A row needs text or a title, if it has no vector of its own.
+        id: field of the id; ``_id`` (BEIR's name) or else ``id`` if None.
+        text, title: fields of the text to encode, BEIR's names by default. A row needs one of them, unless it has a
+            vector.
     """
 
     id: str | None = None
@@ -88,35 +93,44 @@ class Fields:
 class Corpus:
     """The files of a corpus in a fixed order.
 
-    A folder stands for the row files (JSON Lines, CSV, Parquet) below it; where it holds ``corpus.jsonl`` (a BEIR
-    folder, with queries and judgements beside) for that one alone; where it holds no row file for its text files, and
-    where it holds none of them for its images.
+    A row file, a folder of them, or a folder of texts or images::
+
+        Corpus(["corpus.jsonl"])
+        Corpus(["notes/", "wiki.parquet"], Fields(text="body"))
+
+    A folder stands for all row files (JSON Lines, CSV, Parquet) below it. If it holds ``corpus.jsonl`` (a BEIR folder,
+    which also holds queries and judgements), it stands for that file alone; if it holds no row files, for its text
+    files; and if it holds none of those either, for its images.
     """
 
-    def __init__(self, paths: Sequence[Path], fields: Fields | None = None, *, prefer_images: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str | Path], fields: Fields | None = None, *, prefer_images: bool = False
+    ) -> None:
         """Find the files.
 
         Args:
             paths: files and folders.
-            fields: what makes a document of a row.
-            prefer_images: a folder that holds images stands for them, whatever else it holds.
+            fields: names of the fields of a document.
+            prefer_images: whether a folder that holds images stands for them, whatever else it holds.
 
         Raises:
-            DataError: a path does not exist, or holds nothing that can be read.
-            InvalidOptionError: no path given.
+            DataError: a path does not exist, or holds no readable file.
+            InvalidOptionError: no path is given, or a single one in place of a list.
         """
+        if isinstance(paths, str | Path):
+            raise InvalidOptionError("corpus", f"corpus {str(paths)!r}: give a list of paths, such as [{str(paths)!r}]")
         if not paths:
             raise InvalidOptionError("corpus", "no corpus given: name at least one file or folder")
         self.fields = fields or Fields()
-        found = [item for path in paths for item in _files(path, prefer_images)]
+        found = [item for path in paths for item in _files(Path(path), prefer_images)]
         self.files = list(dict.fromkeys(found))
 
     def estimated_rows(self) -> int:
-        """Estimate the number of rows, for a progress display; see :func:`models.data.rows.estimate_rows`."""
+        """Estimate the number of rows for a progress display; see :func:`models.data.rows.estimate_rows`."""
         return sum(estimate_rows(path) if is_row_file(path) else 1 for path, _ in self.files)
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        """Name, size and time of change of each file: a build resumes only over the same."""
+        """Return name, size and modification time of each file; a build resumes only over an unchanged corpus."""
         entries = []
         for path, _ in self.files:
             stat = path.stat()
@@ -124,7 +138,7 @@ class Corpus:
         return entries
 
     def rows(self, start: Place | None = None) -> Iterator[CorpusRow]:
-        """Stream all rows from ``start`` on."""
+        """Stream the rows from ``start``, or from the first one."""
         start = start or Place()
         for number, (path, root) in enumerate(self.files[start.file :], start=start.file):
             skip = start.row if number == start.file else 0
@@ -140,33 +154,38 @@ class Corpus:
             return CorpusRow(str(path), line, place, None, row.reason)
         try:
             return CorpusRow(str(path), line, place, parse_document(row.fields, self.fields))
-        except ValueError as error:
+        except RejectedRowError as error:
             return CorpusRow(str(path), line, place, None, str(error))
 
 
+class _InvalidDocumentError(RejectedRowError, ValueError):
+    """A rejected row, for callers who still catch the ValueError of version 0.1 too."""
+
+
 def parse_document(row: dict[str, Any], fields: Fields | None = None) -> Document:
-    """Make a document of a row.
+    """Turn a row into a document.
 
     Args:
-        row: values by field.
-        fields: what makes a document of it.
+        row: values by field name.
+        fields: names of the fields of a document.
 
     Raises:
-        ValueError: it is none; the message says why.
+        RejectedRowError: the row is not a document; the message is the reason. The error is also a ValueError, as in
+            version 0.1.
     """
     fields = fields or Fields()
     names = (fields.id,) if fields.id else _DEFAULT_ID_FIELDS
     id_field = next((name for name in names if name in row), None)
     if id_field is None:
-        raise ValueError(f"no field {' or '.join(map(repr, names))}; the row has {sorted(map(str, row))}")
+        raise _InvalidDocumentError(f"no field {' or '.join(map(repr, names))}; the row has {sorted(map(str, row))}")
     identifier = row[id_field]
     if isinstance(identifier, bool) or not isinstance(identifier, str | int) or identifier == "":
-        raise ValueError(f"id {identifier!r} in field {id_field!r} is not a text or a whole number")
-    vector = None if row.get(VECTOR_FIELD) is None else read_vector(row[VECTOR_FIELD], VECTOR_FIELD)
+        raise _InvalidDocumentError(f"id {identifier!r} in field {id_field!r} is not a text or an integer")
+    vector = _vector(row)
     texts = [_checked_text(row, name) for name in (fields.title, fields.text)]
     text = " ".join(part for part in texts if part)
     if not text and vector is None:
-        raise ValueError(f"missing text: fields {fields.text!r} and {fields.title!r} are absent or empty")
+        raise _InvalidDocumentError(f"missing text: fields {fields.text!r} and {fields.title!r} are absent or empty")
     payload = {
         _name(name): _json_value(name, value) for name, value in row.items() if name not in (id_field, VECTOR_FIELD)
     }
@@ -176,7 +195,7 @@ def parse_document(row: dict[str, Any], fields: Fields | None = None) -> Documen
 
 
 def _files(path: Path, prefer_images: bool) -> list[tuple[Path, Path]]:
-    """Return (file, the folder its name is told from)."""
+    """Return pairs of a file and the folder that its name is relative to."""
     if path.is_file():
         if path.name.lower().endswith(_KNOWN_SUFFIXES):
             return [(path, path.parent)]
@@ -211,17 +230,26 @@ def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
 
 
 def _image_row(path: Path, root: Path, place: Place) -> CorpusRow:
-    """Look at the beginning of an image alone: it is read whole when it is encoded, where it may yet be turned away."""
+    """Read only the header of an image. It is decoded when it is encoded, and may still be rejected then."""
     try:
         width, height = image_size(path)
         name, address = path.relative_to(root).as_posix(), str(path.resolve())
         _check_unicode("path", address)
     except ImageError as error:
         return CorpusRow(str(path), 1, place, None, error.reason)
-    except ValueError as error:
+    except RejectedRowError as error:
         return CorpusRow(repr(str(path)), 1, place, None, str(error))
     payload = {"path": address, "width": width, "height": height}
     return CorpusRow(str(path), 1, place, Document(name, "", payload, image=path))
+
+
+def _vector(row: dict[str, Any]) -> Vectors | None:
+    if row.get(VECTOR_FIELD) is None:
+        return None
+    try:
+        return read_vector(row[VECTOR_FIELD], VECTOR_FIELD)
+    except ValueError as error:
+        raise _InvalidDocumentError(str(error)) from None
 
 
 def _checked_text(fields: dict[str, Any], name: str) -> str:
@@ -229,14 +257,14 @@ def _checked_text(fields: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"field {name!r} is not text but {value!r:.80}")
+        raise _InvalidDocumentError(f"field {name!r} is not text but {value!r:.80}")
     _check_unicode(name, value)
     return value.strip()
 
 
 def _check_unicode(name: str, value: str) -> None:
     if problem := unicode_problem(value):
-        raise ValueError(f"field {name!r} is not valid Unicode: {problem}")
+        raise _InvalidDocumentError(f"field {name!r} is not valid Unicode: {problem}")
 
 
 def _name(key: Any) -> str:
@@ -246,9 +274,9 @@ def _name(key: Any) -> str:
 
 
 def _json_value(name: str, value: Any, depth: int = 0) -> Any:
-    """Turn a value into one that JSON holds, or say why it cannot be."""
+    """Return a value as JSON can hold it, or reject it."""
     if depth > _DEEPEST:
-        raise ValueError(f"field {name!r} is nested more than {_DEEPEST} deep")
+        raise _InvalidDocumentError(f"field {name!r} is nested more than {_DEEPEST} deep")
     match value:
         case None | bool() | int():
             return value
@@ -257,7 +285,7 @@ def _json_value(name: str, value: Any, depth: int = 0) -> Any:
             return value
         case float():
             if not math.isfinite(value):
-                raise ValueError(f"field {name!r} is {value}, which JSON cannot hold")
+                raise _InvalidDocumentError(f"field {name!r} is {value}, which JSON cannot hold")
             return value
         case datetime() | date() | time():
             return value.isoformat()
@@ -268,4 +296,4 @@ def _json_value(name: str, value: Any, depth: int = 0) -> Any:
         case dict():
             return {_name(key): _json_value(name, item, depth + 1) for key, item in value.items()}
         case _:
-            raise ValueError(f"field {name!r} holds a {type(value).__name__}, which JSON cannot hold")
+            raise _InvalidDocumentError(f"field {name!r} holds a {type(value).__name__}, which JSON cannot hold")

@@ -148,7 +148,7 @@ class _Compaction:
         before = self.manifest
         facts = self._structure(rows)
         words = before.lexical
-        lexical = None if words is None else LexicalOptions(words.fields, words.language)
+        lexical = None if words is None else LexicalOptions(fields=words.fields, language=words.language)
         options = DeriveOptions(facts.dims, facts.kind, facts.options, before.vectors, lexical)
         derive(folder, rows, before.model, before.corpus, options, self.report, lambda *_: (facts, before.target))
 

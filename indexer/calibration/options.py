@@ -1,4 +1,4 @@
-"""What calibration may be told."""
+"""Options of calibration."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from dataclasses import dataclass
 
 from models.errors import InvalidOptionError
 
-_FIRST_SECONDS = 0.5
-_NUMBERS_A_SECOND = 2e6
+_BASE_SECONDS = 0.5
+_VALUES_PER_SECOND = 2e6
 _MOST_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationOptions:
     """How to calibrate.
 
+    At most 30 seconds, for the lengths of answers that a service is asked for::
+
+        calibrate_index("my-index", queries, CalibrationOptions(k=(10, 50), seconds=30))
+
     Attributes:
-        k: lengths of answers that plans are measured for; those over half the index are left out.
-        seconds: how long it may take; where None half a second, growing with the size of the vectors up to a minute.
-        confidence: probability with which a plan chosen by its bound holds it.
-        seed: decides which queries are drawn.
+        k: answer lengths to calibrate plans for; those above half the index are skipped.
+        seconds: time budget; if None, from half a second up to a minute, growing with the size of the vectors.
+        confidence: probability that the plan chosen by its lower bound has at least that recall.
+        seed: of the choice of queries.
+
+    Raises:
+        InvalidOptionError: a value is out of range.
     """
 
     k: tuple[int, ...] = (10, 100)
@@ -33,10 +40,10 @@ class CalibrationOptions:
         if self.seconds is not None and not self.seconds > 0:
             raise InvalidOptionError("seconds", f"seconds {self.seconds}: give more than 0")
         if not 0.5 <= self.confidence < 1:
-            raise InvalidOptionError("confidence", f"confidence {self.confidence}: give 0.5 or more, and less than 1")
+            raise InvalidOptionError("confidence", f"confidence {self.confidence}: give at least 0.5 and less than 1")
 
     def time_for(self, rows: int, dimension: int) -> float:
-        """Return the seconds for an index of N rows and D dimensions."""
+        """Return the time budget in seconds for an index of N rows and D dimensions."""
         if self.seconds is not None:
             return self.seconds
-        return min(_MOST_SECONDS, _FIRST_SECONDS + rows * dimension / _NUMBERS_A_SECOND)
+        return min(_MOST_SECONDS, _BASE_SECONDS + rows * dimension / _VALUES_PER_SECOND)

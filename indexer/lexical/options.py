@@ -1,4 +1,4 @@
-"""What a lexical index is made of."""
+"""Options of the lexical index."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from indexer.lexical.words import check_language
 from models.errors import InvalidOptionError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LexicalOptions:
-    """Which words of a document can be found.
+    """Which words of a document are indexed.
+
+    English stems of the title and of the keywords in a nested object::
+
+        BuildOptions(lexical=LexicalOptions(fields=("title", "meta.keywords"), language="english"))
 
     Attributes:
-        fields: payload fields that hold them, named as in filters; those of the corpus' title and text where empty.
-        language: whose stemmer makes one word of ``wing`` and ``wings``; words stay as they are where None.
+        fields: payload fields to index, named as in filters; the corpus's title and text fields if empty.
+        language: language of the stemmer, which gives ``wing`` and ``wings`` the same stem; no stemming if None.
+
+    Raises:
+        InvalidOptionError: a field is not one of the payload, or there is no stemmer for the language.
     """
 
     fields: tuple[str, ...] = ()

@@ -132,7 +132,7 @@ def build(
         batch_size=batch_size,
         keep=keep,
     )
-    fields = Fields(id_field, text_field, title_field)
+    fields = Fields(id=id_field, text=text_field, title=title_field)
     source = Corpus(corpus, fields, prefer_images=isinstance(encoder, ImageEncoder))
     with BuildProgress(source.estimated_rows()) as progress:
         result = build_index(source, encoder, out, options, resume=resume, report=progress.report)
@@ -234,13 +234,13 @@ def _option_values(options: list[str]) -> dict[str, str]:
 def _lexical(asked: bool, fields: list[str], language: str | None) -> LexicalOptions | None:
     if not asked and (fields or language):
         raise typer.BadParameter("--lexical-field and --lexical-language are about the words of --lexical: give it too")
-    return LexicalOptions(tuple(fields), language) if asked else None
+    return LexicalOptions(fields=tuple(fields), language=language) if asked else None
 
 
 def _target(recall: float | None, milliseconds: float | None, memory: str | None) -> Target | None:
     if recall is None and milliseconds is None and memory is None:
         return None
-    return Target(recall, milliseconds, None if memory is None else _bytes(memory))
+    return Target(recall=recall, milliseconds=milliseconds, memory=None if memory is None else _bytes(memory))
 
 
 def _bytes(text: str) -> int:

@@ -207,7 +207,7 @@ class Engine:
 
     def _open(self) -> Index:
         settings = self.settings
-        watch = WatchOptions(settings.watch_share, settings.watch_budget)
+        watch = WatchOptions(share=settings.watch_share, budget=settings.watch_budget)
         index = Index.open(
             settings.index,
             model=settings.model,

@@ -11,7 +11,7 @@ from indexer import Document, Index
 from indexer.corpus import parse_document
 from indexer.updates import Put
 from models.data.rows import BrokenRow, parse_json_line
-from models.errors import InvalidOptionError
+from models.errors import InvalidOptionError, RejectedRowError
 
 Result = Literal["added", "replaced", "rejected"]
 
@@ -84,7 +84,7 @@ def read_document(identifier: str, row: dict[str, Any]) -> Document:
         raise InvalidOptionError("_id", f"the row has _id {row['_id']!a:.80}, the address {identifier!a:.80}")
     try:
         return parse_document({**row, "_id": identifier})
-    except ValueError as error:
+    except RejectedRowError as error:
         raise InvalidOptionError("document", str(error)) from None
 
 
@@ -104,9 +104,9 @@ def put_lines(index: Index, lines: Sequence[tuple[int, bytes]]) -> list[LineRepo
         row = parse_json_line(line, number)
         try:
             if isinstance(row, BrokenRow):
-                raise ValueError(row.reason)
+                raise RejectedRowError(row.reason)
             documents[number] = parse_document(row.fields)
-        except ValueError as error:
+        except RejectedRowError as error:
             reports[number] = LineReport(line=number, id=_id_of(row), result="rejected", reason=str(error))
     for number, put in zip(documents, index.put(list(documents.values())), strict=True):
         reports[number] = _report(number, put)

@@ -48,7 +48,7 @@ def test_other_field_names(tmp_path):
     ("row", "problem"),
     [
         ({"text": "t"}, "no field '_id' or 'id'; the row has ['text']"),
-        ({"_id": "", "text": "t"}, "id '' in field '_id' is not a text or a whole number"),
+        ({"_id": "", "text": "t"}, "id '' in field '_id' is not a text or an integer"),
         ({"_id": True, "text": "t"}, "id True in field '_id' is not"),
         ({"_id": 1.5, "text": "t"}, "id 1.5 in field '_id' is not"),
         ({"_id": "a", "text": "  "}, "missing text: fields 'text' and 'title' are absent or empty"),

@@ -150,7 +150,7 @@ def test_a_build_says_what_of_its_target_it_missed(mrl, tmp_path, model_director
     build = ["index", "build", corpus, "--model", model_directory, "--out", tmp_path / "index"]
     status, out, err = mrl(*build, "--recall", "0.9", "--memory", "0.001MB", "--json")
     assert status == 0
-    missed = "memory 0.001 MB: the smallest structure there is takes"
+    missed = "memory 0.001 MB: the smallest structure takes"
     assert f"warning: target missed: {missed}" in err
     assert json.loads(out)["missed"][0].startswith(missed)
     assert missed in mrl("index", "inspect", tmp_path / "index")[2]

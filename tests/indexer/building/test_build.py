@@ -188,7 +188,7 @@ def test_a_new_build_keeps_as_many_generations_as_asked(corpus, tmp_path):
         ({"vectors": "int4"}, "vectors 'int4': allowed are float32, float16, int8"),
         ({"shortlist": "nosuch"}, "shortlist 'nosuch': known are"),
         ({"shortlist_values": {"links": 8}}, "options links without a shortlist: name the structure"),
-        ({"shortlist": "flat", "target": Target(0.9)}, "shortlist 'flat' together with a target"),
+        ({"shortlist": "flat", "target": Target(recall=0.9)}, "shortlist 'flat' together with a target"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_written(corpus, tmp_path, changes, message):
@@ -293,7 +293,7 @@ def test_a_target_is_recorded_with_what_was_missed(corpus, tmp_path):
     facts = Manifest.read(result.path).target
     assert (facts.recall, facts.milliseconds, facts.memory) == (0.9, 1e-6, None)
     assert re.fullmatch(
-        r"recall 0.9 within 1e-06 ms a query: the closest plan holds recall 1.000 within 0.\d+ ms", facts.missed[0]
+        r"recall 0.9 within 1e-06 ms per query: the closest plan has recall 1.000 within 0.\d+ ms", facts.missed[0]
     )
     assert result.missed == facts.missed
     result = build_index(corpus, make_encoder(), tmp_path / "index", BuildOptions(target=Target(recall=0.9)))

@@ -192,7 +192,7 @@ def test_few_given_queries_all_go_into_the_bounds(opened):
         ({"k": ()}, "k none: give numbers of at least 1"),
         ({"k": (0, 10)}, "k 0, 10: give numbers of at least 1"),
         ({"seconds": 0}, "seconds 0: give more than 0"),
-        ({"confidence": 1}, "confidence 1: give 0.5 or more, and less than 1"),
+        ({"confidence": 1}, "confidence 1: give at least 0.5 and less than 1"),
     ],
 )
 def test_impossible_options_are_refused(changes, message):
@@ -341,4 +341,4 @@ def test_the_manifest_of_an_index_with_plans_reads_back(tmp_path):
     assert isinstance(manifest.plans[0].stages[0], FunnelStage)
     assert json.loads((result.path / "manifest.json").read_text())["calibration"]["plans"][0]["stages"] == [[32, 10]]
     assert result.missed == manifest.target.missed
-    assert "memory 1e-05 MB: the smallest structure there is takes" in result.missed[0]
+    assert "memory 1e-05 MB: the smallest structure takes" in result.missed[0]

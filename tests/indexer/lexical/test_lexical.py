@@ -51,7 +51,7 @@ def document(identifier, text, **payload):
     return Document(identifier, text, {"text": text, **payload})
 
 
-def lexical_index(folder, texts, options=LexicalOptions(("text",))):  # noqa: B008 - frozen
+def lexical_index(folder, texts, options=LexicalOptions(fields=("text",))):  # noqa: B008 - frozen
     facts = write_lexical(folder, [{"text": text} for text in texts], options)
     return LexicalIndex(folder, len(texts), facts)
 
@@ -99,7 +99,7 @@ def test_words_come_from_the_named_fields_also_within_objects_and_lists():
 
 
 def test_a_language_finds_other_forms_of_a_word(tmp_path):
-    index = lexical_index(tmp_path, ["many wings", "one"], LexicalOptions(("text",), "english"))
+    index = lexical_index(tmp_path, ["many wings", "one"], LexicalOptions(fields=("text",), language="english"))
     scores = np.zeros(2, np.float32)
     index.add_scores(Counter(index.words.of_text("a winged thing")), scores)
     assert scores[0] > 0 == scores[1]

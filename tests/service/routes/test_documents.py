@@ -177,7 +177,7 @@ class TestLines:
             (6, "missing text"),
             (8, "its vector has 31 numbers: the index has 32 dimensions"),
             (9, "this is a list"),
-            (10, "not a text or a whole number"),
+            (10, "not a text or an integer"),
             (11, "not valid Unicode"),
         ):
             assert reason in reasons[number]
