@@ -176,7 +176,7 @@ class TestLines:
             (5, "no field '_id' or 'id'"),
             (6, "missing text"),
             (8, "its vector has 31 numbers: the index has 32 dimensions"),
-            (9, "this is a list"),
+            (9, "expected a JSON object, got list"),
             (10, "not a text or an integer"),
             (11, "not valid Unicode"),
         ):
