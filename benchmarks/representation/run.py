@@ -130,7 +130,9 @@ def by_neighbours(
     plans = [RetrievalPlan((size,)) for size in sizes]
     plans += [RetrievalPlan((size, dimension), (settings.candidates,)) for size in sizes[:-1]]
     found = evaluate_retrieval(train, data.train_targets, test, labels, plans)
-    shots = few_shot(train, data.train_targets, test, labels, sizes, shots=(1,), episodes=settings.episodes, seed=seed)
+    shots = few_shot(
+        train, data.train_targets, test, labels, sizes=sizes, shots=(1,), episodes=settings.episodes, seed=seed
+    )
     return {
         "retrieval": [score.to_json() for score in found],
         "one_shot": {size: by_shots[1].mean for size, by_shots in shots.items()},

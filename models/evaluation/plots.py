@@ -98,9 +98,8 @@ def _plot_retrieval(evaluation: Evaluation, title: str, path: Path) -> None:
     full = [score for score in adaptive if score.plan.sizes[1] == dimension]
     funnels = [score for score in evaluation.retrieval if score.plan.kind == "funnel"]
     _line(axes, singles, "single search at d", "#57606a", "o--", "d", (0, -13))
-    _line(
-        axes, full, f"adaptive: {full[0].plan.keeps[0]} by Ds, reranked by {dimension}", COLORS[0], "s-", "Ds", (-4, 8)
-    )
+    label = f"adaptive: {full[0].plan.keeps[0]} by Ds, reranked by {dimension}"
+    _line(axes, full, label, COLORS[0], "s-", "Ds", (-4, 8))
     if funnels:
         keeps = "→".join(map(str, funnels[0].plan.keeps))
         _line(axes, funnels, f"funnel from Ds: {keeps}", COLORS[1], "^-", "", (0, 0))

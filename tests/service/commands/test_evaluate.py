@@ -54,7 +54,7 @@ def test_a_model_is_measured_by_labels(mrl, tmp_path, labelled, model_directory,
     labels = np.array([row["label"] for row in rows])
     test = np.array([row["split"] == "test" for row in rows])
     expected = evaluate_labels(
-        vectors[~test], labels[~test], vectors[test], labels[test], (8, 16, 32), EvaluationOptions(episodes=2)
+        vectors[~test], labels[~test], vectors[test], labels[test], (8, 16, 32), options=EvaluationOptions(episodes=2)
     )
     assert figures["labels"]["sizes"] == json.loads(json.dumps(expected.to_json()))["sizes"]
 
