@@ -1,8 +1,8 @@
-# `make demo` shows the whole line, `make test` checks everything; both set up what they need in .venv first.
+# `make demo` runs the whole pipeline, `make test` checks everything. Both create .venv first.
 PYTHON ?= python3
 VENV ?= .venv
-# Installed first and pinned. pip's own settings (PIP_INDEX_URL, PIP_FIND_LINKS …) apply: pointed at PyTorch's CPU wheels
-# they save gigabytes of GPU libraries on a machine without a GPU.
+# Pinned, and installed before the rest. pip's settings apply (PIP_INDEX_URL, PIP_FIND_LINKS …): point them at PyTorch's CPU
+# wheels to save gigabytes of GPU libraries.
 TORCH ?= torch==2.13.0
 
 # Options that spread the tests over processes; PARALLEL= runs them in one.
@@ -15,15 +15,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: help install demo test test-slow lint format openapi integrations bench pins image smoke audit sbom clean
 
 help:
-	@echo "make demo    train, index, serve and search on the documentation of this Python"
+	@echo "make demo    train, index, serve and search the documentation of this Python"
 	@echo "make test    lint, types, tests with coverage; make test-slow the slow tests"
 	@echo "make lint    formatting, lint and types alone"
 	@echo "make format  rewrite the code in the project's format"
-	@echo "make openapi       write docs/openapi.json anew"
+	@echo "make openapi       regenerate docs/openapi.json"
 	@echo "make integrations  the tests of the retrievers for LangChain, LlamaIndex, Haystack, and of MTEB"
 	@echo "make bench   the measurements of benchmarks/ (MRL_DATA_DIR names the data)"
-	@echo "make image   the container image; make smoke runs it through its life; make pins, audit, sbom for what is in it"
-	@echo "make clean   delete the environment and what the tools leave"
+	@echo "make image   the container image; make smoke tests it from build to kill; make pins, audit, sbom for its packages"
+	@echo "make clean   delete the environment and the tools' output"
 
 install: $(VENV)/installed
 
@@ -74,7 +74,7 @@ image:
 smoke:
 	docker/smoke.sh
 
-# Tools of their own environment: what they depend on is no business of the project's.
+# These tools get their own environment, to keep their dependencies out of the project's.
 $(VENV)-tools/installed:
 	$(PYTHON) -m venv $(VENV)-tools
 	$(VENV)-tools/bin/python -m pip --disable-pip-version-check install --quiet pip-audit cyclonedx-bom

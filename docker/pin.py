@@ -1,8 +1,7 @@
-"""Write the pinned requirements of the images from pyproject.toml, by what pip resolves here: ``python docker/pin.py``.
+"""Pin the requirements of the container images from pyproject.toml, as pip resolves them here: ``python docker/pin.py``.
 
-``requirements-serve.txt`` is what building and serving an index with a static model needs; ``requirements-full.txt``
-adds what training and transformer models need. Only names and versions are written: where packages come from is pip's
-configuration.
+``requirements-serve.txt`` suffices to build and serve an index with a static model; ``requirements-full.txt`` adds
+training and transformer models. Only names and versions are written: where packages come from is configured in pip.
 """
 
 import json
@@ -13,14 +12,14 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 TRAINING = ("matplotlib", "scikit-learn", "sentence-transformers", "torch")
-"""What only training, evaluation and transformer models import."""
+"""Imported only by training, evaluation and transformer models."""
 TORCH = "torch==2.13.0"
 
 
 def main() -> None:
     project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     everything = project["dependencies"]
-    served = [one for one in everything if not one.startswith(TRAINING)]
+    served = [requirement for requirement in everything if not requirement.startswith(TRAINING)]
     traces = project["optional-dependencies"]["traces"]
     for name, wanted in (("serve", [*served, *traces]), ("full", [*everything, *traces, TORCH])):
         lines = sorted(f"{package}=={version}" for package, version in resolved(wanted).items())
@@ -31,10 +30,10 @@ def main() -> None:
 def resolved(wanted: list[str]) -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
     report = json.loads(subprocess.run([*command, *wanted], check=True, capture_output=True).stdout)
-    # A local build, such as torch's for CPUs, is one choice of several for its version.
+    # The local part of a version, such as torch's +cpu, is a choice of build and is not pinned.
     return {
-        one["metadata"]["name"].lower().replace("_", "-"): one["metadata"]["version"].split("+")[0]
-        for one in report["install"]
+        item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"].split("+")[0]
+        for item in report["install"]
     }
 
 

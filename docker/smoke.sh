@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a searched index in containers, and through what happens to them; tears everything down again.
+# Builds the image, indexes, serves, updates, kills and restarts in containers, and removes everything afterwards.
 #   docker/smoke.sh                       needs Docker, docker-compose 1.29 or Compose v2, curl and python3
-#   BUILD_FLAGS='--network host' docker/smoke.sh    more flags for docker build
+#   BUILD_FLAGS='--network host' docker/smoke.sh    passes flags to docker build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME=mrl-smoke MRL_IMAGE=adaptive-retrieval:smoke
@@ -20,7 +20,7 @@ finish() {
   rm -rf "$WORK"
 }
 trap finish EXIT
-api() { # METHOD PATH [BODY]: the answer's body; fails where the status is not 2xx
+api() { # METHOD PATH [BODY]: prints the response body; fails unless the status is 2xx
   curl -sS --fail-with-body --max-time 20 -X "$1" "$URL$2" -H "Authorization: Bearer $MRL_API_KEY" \
     -H 'content-type: application/json' ${3:+-d "$3"}
 }
@@ -41,8 +41,8 @@ mkdir -p "$CORPUS"
 docker run --rm --network none --entrypoint python "$MRL_IMAGE" -c '
 import json
 from service.demo.docstrings import read_docstrings
-for one in list(read_docstrings())[:4000]:
-    print(json.dumps({"_id": one.name, "title": one.name, "text": one.text}))' >"$WORK/all.jsonl"
+for entry in list(read_docstrings())[:4000]:
+    print(json.dumps({"_id": entry.name, "title": entry.name, "text": entry.text}))' >"$WORK/all.jsonl"
 head -2000 "$WORK/all.jsonl" >"$CORPUS/docstrings.jsonl"
 chmod -R a+rX "$WORK"
 say "$(wc -l <"$WORK/all.jsonl") docstrings; the first 2000 are the corpus"

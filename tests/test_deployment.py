@@ -1,4 +1,4 @@
-"""What lies in docker/ fits the program: names of settings and metrics, pins, and what a container may do."""
+"""docker/ matches the program: names of settings and metrics, pins, and the privileges of containers."""
 
 import json
 import re
@@ -18,33 +18,33 @@ ALERTS = yaml.safe_load((DOCKER / "monitor/alerts.yml").read_text())
 DASHBOARD = json.loads((DOCKER / "monitor/grafana/dashboards/mrl.json").read_text())
 DEPLOYMENTS = ["Dockerfile", "compose.yml", "compose.gpu.yml", *map(str, DOCKER.glob("kubernetes/*.yaml"))]
 OWN_VARIABLES = {"MRL_IMAGE", "MRL_MODEL", "MRL_PUBLISH"}
-"""What the compose file asks for that is no setting of the service."""
+"""Variables of the compose file that are not settings of the service."""
 
 
 @pytest.fixture(scope="module")
-def metrics_told(index):
+def exported_metrics(index):
     metrics = Metrics()
     metrics.watch_index(lambda: IndexGauges("000001", 1, 0, 1, 1, index.watch.facts()))
     return set(re.findall(r"^# TYPE (\S+)", metrics.text().decode(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_the_settings_that_deployments_name_exist(name):
+def test_settings_named_by_deployments_exist(name):
     known = {f"MRL_{field.upper()}" for field in Settings.model_fields} | OWN_VARIABLES
     assert set(re.findall(r"\bMRL_[A-Z_]+", (DOCKER / name).read_text())) <= known
 
 
 @pytest.mark.parametrize("source", ["alerts", "dashboard"])
-def test_the_metrics_that_are_watched_are_told(source, metrics_told):
+def test_watched_metrics_are_exported(source, exported_metrics):
     if source == "alerts":
         expressions = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
     else:
         expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-    named = {name for one in expressions for name in re.findall(r"\b(?:mrl|process)_[a-z_]+", one)}
+    named = {name for expression in expressions for name in re.findall(r"\b(?:mrl|process)_[a-z_]+", expression)}
     assert named
     for name in named:
         family = re.sub(r"_(bucket|count|sum|total)$", "", name)
-        assert {name, family, f"{family}_total"} & metrics_told, name
+        assert {name, family, f"{family}_total"} & exported_metrics, name
 
 
 def test_every_alert_is_explained():
@@ -55,7 +55,7 @@ def test_every_alert_is_explained():
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
-def test_containers_may_do_little(name):
+def test_containers_have_few_privileges(name):
     service = COMPOSE["services"][name]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["mem_limit"]
@@ -63,17 +63,19 @@ def test_containers_may_do_little(name):
     if name != "grafana":
         assert service["read_only"]
     tag = service["image"].rpartition(":")[2]
-    assert "adaptive-retrieval" in service["image"] or re.match(r"v?\d+\.\d+\.\d+", tag), "images of others are pinned"
+    assert "adaptive-retrieval" in service["image"] or re.match(r"v?\d+\.\d+\.\d+", tag), (
+        "third-party images are pinned"
+    )
 
 
 def test_no_secret_has_a_default():
     text = (DOCKER / "compose.yml").read_text()
     for line in re.findall(r"\$\{MRL_API_KEY[^}]*\}", text):
         assert line.startswith("${MRL_API_KEY:?")
-    assert "GRAFANA_PASSWORD:-}" in text, "an empty one is refused when it starts"
+    assert "GRAFANA_PASSWORD:-}" in text, "an empty password is refused at start"
 
 
-def test_the_image_runs_as_nobody_in_particular():
+def test_the_image_runs_unprivileged():
     dockerfile = (DOCKER / "Dockerfile").read_text()
     final = dockerfile[dockerfile.rindex("\nFROM ") :]
     assert re.search(r"^USER mrl$", final, re.MULTILINE)
@@ -82,20 +84,20 @@ def test_the_image_runs_as_nobody_in_particular():
 
 
 @pytest.mark.parametrize("kind", ["serve", "full"])
-def test_everything_is_pinned_and_nothing_says_where_from(kind):
+def test_requirements_are_pinned_without_a_source(kind):
     lines = (DOCKER / f"requirements-{kind}.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[a-z0-9.\-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
     pinned = {line.partition("==")[0] for line in lines}
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = {re.match(r"[A-Za-z0-9_.\-]+", one)[0].lower().replace("_", "-") for one in wanted}
+    names = {re.match(r"[A-Za-z0-9_.\-]+", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     training = {"matplotlib", "scikit-learn", "sentence-transformers", "torch"}
     assert names - training <= pinned
     assert (training <= pinned) == (kind == "full")
     assert ("torch" in pinned) == (kind == "full")
 
 
-def test_serving_needs_none_of_what_training_does():
-    """So that the small image serves: the application is imported without any of it."""
+def test_serving_does_not_import_what_training_needs():
+    """So that the image without training's packages can serve."""
     import subprocess
     import sys
 
