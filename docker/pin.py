@@ -1,4 +1,4 @@
-"""Pin the requirements of the container images from pyproject.toml, as pip resolves them here: ``python docker/pin.py``.
+"""Pin the requirements of the images from pyproject.toml, as pip resolves them here: ``python docker/pin.py``.
 
 ``requirements-serve.txt`` suffices to build and serve an index with a static model; ``requirements-full.txt`` adds
 training and transformer models. Only names and versions are written: where packages come from is configured in pip.
