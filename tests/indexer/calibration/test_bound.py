@@ -1,6 +1,5 @@
 import math
 import time
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from indexer.calibration.bound import Sample, bounds_together
 from indexer.calibration.exact_answers import Examined, examine, split
 from indexer.calibration.queries import MOST_COPIES, GivenQueries, QuerySet
-from indexer.interval import mean_interval, mean_low
 from indexer.storage.vectors import StoredVectors
 
 # ── bounds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -41,34 +39,6 @@ def test_the_bound_is_tight_where_nearly_all_is_found_and_is_that_of_the_hardest
     assert both.low(0.95) == Sample([good]).low(0.95)
     assert both.mean == good.mean()
     assert both.counts == [700, 700]
-
-
-@given(st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.0]), min_size=1, max_size=30))
-def test_the_bound_is_where_a_gambler_who_stakes_by_what_was_seen_has_won_enough(values):
-    def won(mean):
-        capital = 1.0
-        for number, value in enumerate(values):
-            seen = values[:number]
-            means = [(0.5 + sum(seen[: i + 1])) / (i + 2) for i in range(number)]
-            variance = (0.25 + sum((x - m) ** 2 for x, m in zip(seen, means, strict=True))) / (number + 1)
-            stake = min(math.sqrt(2 * math.log(1 / 0.05) / (len(values) * variance)), 0.75 / mean)
-            capital *= 1 + stake * (value - mean)
-        return capital
-
-    low = mean_low(values, 0.95)
-    assert 0 <= low <= np.mean(values)
-    assert low == 0 or won(low) >= 1 / 0.05 * (1 - 1e-9)
-    if np.mean(values):
-        assert won(low + 2e-5) < 1 / 0.05 or low + 2e-5 >= np.mean(values)
-    assert mean_low([], 0.95) == 0
-
-
-def test_a_sample_of_known_size_is_bounded_closer_than_one_that_grows():
-    rng = np.random.default_rng(0)
-    for count in (200, 1000):
-        found = np.where(rng.random(count) < 0.7, 1.0, rng.binomial(10, 0.8, count) / 10)
-        growing = mean_interval(Counter(found.tolist()), 0.9)[0]
-        assert found.mean() - mean_low(found, 0.95) < 0.8 * (found.mean() - growing)
 
 
 def test_who_chooses_among_many_plans_by_their_bounds_is_not_misled():

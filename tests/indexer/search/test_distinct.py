@@ -104,13 +104,3 @@ def test_prefixes_for_a_structure():
     assert sample.shape == (10, 4)
     assert {row.tobytes() for row in sample} <= {row.tobytes() for row in expected}
     np.testing.assert_array_equal(prefixes.sample(1000), expected)
-
-
-@given(st.integers(0, 70), st.integers(0, 99))
-def test_a_row_set_as_a_bitmap(universe, seed):
-    rng = np.random.default_rng(seed)
-    first, second = (RowSet(np.flatnonzero(rng.random(universe) < 0.5), universe) for _ in range(2))
-    bits = np.unpackbits(first.bitmap, bitorder="little")[:universe]
-    assert np.flatnonzero(bits).tolist() == first.rows.tolist()
-    assert (first & second).rows.tolist() == sorted(set(first.rows.tolist()) & set(second.rows.tolist()))
-    assert RowSet.without(first.rows, universe).rows.tolist() == [i for i in range(universe) if not bits[i]]
