@@ -1,1 +1,1 @@
-"""Retrievers of other libraries over a service or an opened index; each module needs the extra of its name."""
+"""Retrievers for LangChain, LlamaIndex and Haystack; each module needs the extra of the same name."""

@@ -1,38 +1,45 @@
-"""A retriever for LangChain (extra ``langchain``)."""
+"""Retriever for LangChain (extra ``langchain``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
 from pydantic import Field, PrivateAttr, SecretStr
 
-from service.integrations.source import Found, Searcher, metadata_of, text_of
+from service.integrations.source import Found, Searcher, importing, metadata_of, text_of
+
+with importing("langchain_core", package="langchain-core", extra="langchain"):
+    from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import BaseRetriever
 
 
 class AdaptiveRetriever(BaseRetriever):  # type: ignore[misc]  # the library is optional, its types unknown
     """Retrieves documents from a service or an opened index.
 
-    A document's ``metadata`` are its fields except the text, with ``id`` and ``score`` among them. What is given to
-    ``invoke`` beside the query, as in ``invoke("tides", k=3, filter={"year": {"$gte": 1990}})``, goes with the search
-    and wins over ``options``.
+    Usage::
+
+        retriever = AdaptiveRetriever(source="http://localhost:8000", api_key=KEY, k=2)
+        for document in retriever.invoke("why does the ocean rise and fall", filter={"year": {"$lt": 2005}}):
+            print(document.id, document.metadata["score"], document.page_content)
+
+    A document's ``metadata`` holds its fields except the text, and its ``id`` and ``score``. Keyword arguments of
+    ``invoke`` are options of that search; they take precedence over ``options``.
     """
 
     source: Any = Field(description="A URL, a Client, an AsyncClient or an opened Index.")
-    api_key: SecretStr | None = Field(default=None, description="For a URL.")
-    k: int = Field(default=10, description="How many documents.")
-    text_field: str = Field(default="text", description="The field that becomes the page's content.")
+    api_key: SecretStr | None = Field(default=None, description="API key, if the source is a URL.")
+    k: int = Field(default=10, description="Number of documents.")
+    text_field: str = Field(default="text", description="Field that becomes the page content.")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of every search, such as filter, recall."
+        default_factory=dict, description="Options of every search, such as filter or recall."
     )
 
     _searcher: Searcher = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
-        """Connect to nothing yet."""
+        """Create the searcher; the first search opens a connection."""
         self._searcher = Searcher(self.source, self.api_key.get_secret_value() if self.api_key else None)
 
     def _get_relevant_documents(

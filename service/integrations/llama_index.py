@@ -1,21 +1,28 @@
-"""A retriever for LlamaIndex (extra ``llama-index``)."""
+"""Retriever for LlamaIndex (extra ``llama-index``)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from service.integrations.source import Found, Searcher, Source, importing, metadata_of, text_of
 
-from service.integrations.source import Found, Searcher, Source, metadata_of, text_of
+with importing("llama_index", package="llama-index-core", extra="llama-index"):
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 
 class AdaptiveRetriever(BaseRetriever):  # type: ignore[misc]  # the library is optional, its types unknown
     """Retrieves nodes from a service or an opened index.
 
-    A node's id is the document's, its ``metadata`` are the fields except the text. A query bundle that brings an
-    embedding is searched for by it, which has to be of the index's model.
+    Usage::
+
+        with Index.open("my-index") as index:
+            for node in AdaptiveRetriever(index, k=2, options={"recall": 0.95}).retrieve("when is low tide"):
+                print(node.node.node_id, node.score, node.node.get_content())
+
+    A node has the id of its document, and ``metadata`` holds the fields except the text. If a query bundle has an
+    embedding, it is the query vector; it must come from the index's model.
     """
 
     def __init__(
@@ -28,15 +35,15 @@ class AdaptiveRetriever(BaseRetriever):  # type: ignore[misc]  # the library is 
         options: Mapping[str, Any] | None = None,
         **base: Any,
     ) -> None:
-        """Connect to nothing yet.
+        """Create a retriever; the first search opens a connection.
 
         Args:
             source: a URL, a client or an opened index.
-            api_key: for a URL.
-            k: how many nodes.
-            text_field: the field that becomes the node's text.
-            options: of every search, such as ``filter`` and ``recall``.
-            base: what the library's own retriever takes, such as ``callback_manager``.
+            api_key: API key, if the source is a URL.
+            k: number of nodes.
+            text_field: field that becomes the node's text.
+            options: options of every search, such as ``filter`` or ``recall``.
+            base: arguments of LlamaIndex's own base class, such as ``callback_manager``.
         """
         super().__init__(**base)
         self._searcher = Searcher(source, api_key)

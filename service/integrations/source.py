@@ -1,43 +1,47 @@
-"""What a retriever searches: a service, by its URL or a client of it, or an opened index."""
+"""What the retrievers have in common: the source they search, and the parts of a result."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from indexer import Index
+from models.errors import OptionalDependencyError
 from service.client import AsyncClient, Client
 from service.schemas.search import HitOut, SearchAnswer, SearchRequest
 
 Source: TypeAlias = str | Client | AsyncClient | Index
+"""The URL of a service, a client of it, or an opened index."""
 
 
 class Found(Protocol):
-    """A document found, wherever it comes from."""
+    """A document of the result list, of a service or of an index."""
 
     @property
     def id(self) -> str:
-        """The document's id."""
+        """Id of the document."""
         ...
 
     @property
     def score(self) -> float:
-        """How near it is."""
+        """Similarity to the query."""
         ...
 
     @property
     def payload(self) -> dict[str, Any]:
-        """Its fields."""
+        """Fields of the document."""
         ...
 
 
 class Searcher:
-    """Searches a source. Options have the same names and checks whether it is a service or an index.
+    """Searches a source. Options have the same names and checks for a service and for an index.
 
-    An :class:`AsyncClient` can be awaited only. All else can do both: what is awaited runs on a thread.
+    An :class:`AsyncClient` supports :meth:`search_async` only. Any other source supports both methods:
+    :meth:`search_async` runs on a thread.
     """
 
     def __init__(self, source: Source, api_key: str | None = None) -> None:
@@ -46,37 +50,56 @@ class Searcher:
         self.source = Client(source, api_key=api_key) if isinstance(source, str) else source
 
     def search(self, query: str | Sequence[float], options: Mapping[str, Any]) -> Sequence[Found]:
-        """Find the documents nearest to a text or a vector, best first.
+        """Return the documents nearest to a text or a vector, best first.
 
         Raises:
-            ClientError: the service cannot be asked, or refuses.
-            InvalidOptionError, ValueError: the index refuses.
+            ClientError: the service cannot be reached, or rejects the request.
+            InvalidOptionError, ValueError: the index rejects an option.
+            TypeError: the source is an :class:`AsyncClient`.
         """
         if isinstance(self.source, AsyncClient):
-            raise TypeError("an AsyncClient can only be awaited: use the retriever's asynchronous method, or a Client")
-        request = {**_what(query), **options}
+            raise TypeError(
+                "an AsyncClient cannot search synchronously: call the retriever's asynchronous method, or give a Client"
+            )
+        request = {**_query(query), **options}
         if isinstance(self.source, Client):
             return self.source.search(**request).results
         return _search_index(self.source, SearchRequest(**request))
 
     async def search_async(self, query: str | Sequence[float], options: Mapping[str, Any]) -> Sequence[Found]:
-        """Do as :meth:`search`, awaited."""
+        """Search as :meth:`search` does, without blocking the event loop."""
         if isinstance(self.source, AsyncClient):
-            return (await self.source.search(**{**_what(query), **options})).results
+            return (await self.source.search(**{**_query(query), **options})).results
         return await asyncio.to_thread(self.search, query, options)
 
 
 def text_of(hit: Found, text_field: str) -> str:
-    """Return the field that is the document's text; empty where it has none, as images have not."""
+    """Return the field with the document's text; empty if it has none, like an image."""
     return str(hit.payload.get(text_field, ""))
 
 
 def metadata_of(hit: Found, text_field: str) -> dict[str, Any]:
-    """Return the other fields."""
+    """Return all fields but the text."""
     return {name: value for name, value in hit.payload.items() if name != text_field}
 
 
-def _what(query: str | Sequence[float]) -> dict[str, Any]:
+@contextmanager
+def importing(module: str, *, package: str, extra: str) -> Iterator[None]:
+    """Translate the failure to import an optional library into an error that says how to install it.
+
+    Raises:
+        OptionalDependencyError: ``module`` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module:
+            raise
+        install = f"pip install 'adaptive-retrieval[{extra}]'"
+        raise OptionalDependencyError(package, f"service.integrations.{extra.replace('-', '_')}", install) from None
+
+
+def _query(query: str | Sequence[float]) -> dict[str, Any]:
     return {"query": query} if isinstance(query, str) else {"vector": query}
 
 
@@ -85,4 +108,4 @@ def _search_index(index: Index, request: SearchRequest) -> Sequence[Found]:
         found = index.search_vectors(np.array([request.vector]), request.options)
     else:
         found = index.search([request.query or ""], request.options)
-    return cast("list[HitOut]", SearchAnswer.of(found, request).results)  # one list, for one query
+    return cast("list[HitOut]", SearchAnswer.of(found, request).results)  # a single list, for a single query

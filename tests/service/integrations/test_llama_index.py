@@ -18,17 +18,17 @@ def test_nodes_have_text_fields_id_and_score(source, expected):
         assert node.score == pytest.approx(hit.score, abs=1e-5)
 
 
-def test_it_is_awaited(source, expected):
+def test_it_runs_asynchronously(source, expected):
     nodes = asyncio.run(AdaptiveRetriever(source, k=3).aretrieve("w1 w2 w3"))
     assert [node.node.node_id for node in nodes] == [hit.id for hit in expected]
 
 
-def test_an_embedding_that_is_brought_along_is_searched_for(source, opened, expected):
+def test_the_embedding_of_a_query_bundle_is_the_query_vector(source, opened, expected):
     vector = opened.encoder.encode_queries(["w1 w2 w3"])[0].tolist()
     nodes = AdaptiveRetriever(source, k=3).retrieve(QueryBundle("something else", embedding=vector))
     assert [node.node.node_id for node in nodes] == [hit.id for hit in expected]
 
 
-def test_options_go_with_every_search(source):
+def test_options_apply_to_every_search(source):
     retriever = AdaptiveRetriever(source, text_field="title", options={"filter": {"n": {"$lt": 3}}})
     assert sorted(node.node.get_content() for node in retriever.retrieve("w1")) == ["title 0", "title 1", "title 2"]

@@ -18,7 +18,7 @@ def test_documents_have_text_fields_id_and_score(source, expected):
         assert document.metadata == {**fields, "id": hit.id, "score": pytest.approx(hit.score, abs=1e-5)}
 
 
-def test_it_is_awaited_batched_and_chained(source, expected):
+def test_it_runs_asynchronously_in_batches_and_in_chains(source, expected):
     retriever = AdaptiveRetriever(source=source, k=3)
     ids = [hit.id for hit in expected]
     assert [document.id for document in asyncio.run(retriever.ainvoke("w1 w2 w3"))] == ids
@@ -34,6 +34,6 @@ def test_options_of_the_retriever_and_of_a_call(source):
     assert [document.metadata["n"] for document in retriever.invoke("w1", k=2, filter={"n": 7})] == [7]
 
 
-def test_a_source_that_is_none_is_refused():
+def test_an_invalid_source_is_refused():
     with pytest.raises(TypeError, match="give a URL, a Client"):
         AdaptiveRetriever(source=7)

@@ -9,7 +9,6 @@ from haystack.utils import Secret
 
 from service.client import Client
 from service.integrations.haystack import AdaptiveRetriever
-from service.integrations.haystack_filters import translate
 
 
 def test_telemetry_is_off():
@@ -25,7 +24,7 @@ def test_documents_have_text_fields_id_and_score(source, expected):
         assert document.score == pytest.approx(hit.score, abs=1e-5)
 
 
-def test_it_is_a_component_of_a_pipeline_and_awaited(source, expected):
+def test_it_runs_in_a_pipeline_and_asynchronously(source, expected):
     pipeline = Pipeline()
     pipeline.add_component("retriever", AdaptiveRetriever(source))
     found = pipeline.run({"retriever": {"query": "w1 w2 w3", "top_k": 3}})["retriever"]["documents"]
@@ -41,7 +40,7 @@ def test_filters_of_the_component_and_of_a_call(source):
     assert sorted(document.meta["n"] for document in retriever.run("w1", filters=theirs)["documents"]) == [7, 8]
 
 
-def test_it_is_written_down_and_read_again_without_the_key(served, monkeypatch, source):
+def test_it_is_serialised_without_the_key(served, monkeypatch, source):
     monkeypatch.setenv("THE_KEY", "secret")
     retriever = AdaptiveRetriever(served, api_key=Secret.from_env_var("THE_KEY"), top_k=4, options={"recall": 0.9})
     pipeline = Pipeline()
@@ -51,24 +50,7 @@ def test_it_is_written_down_and_read_again_without_the_key(served, monkeypatch, 
     again = Pipeline.loads(text, allowed_modules=[AdaptiveRetriever.__module__]).get_component("retriever")
     assert again.to_dict() == retriever.to_dict()
     assert isinstance(again._searcher.source, Client)
-    with pytest.raises(TypeError, match=r"a retriever over a\w* \w+ cannot be written down: give it the service's URL"):
-        AdaptiveRetriever(source).to_dict()
-
-
-def test_filters_are_translated():
-    year = {"field": "meta.year", "operator": ">=", "value": 1990}
-    lang = {"field": "lang", "operator": "not in", "value": ["de"]}
-    assert translate(year) == {"year": {"$gte": 1990}}
-    assert translate({"operator": "AND", "conditions": [year, lang]}) == {
-        "$and": [{"year": {"$gte": 1990}}, {"lang": {"$nin": ["de"]}}]
-    }
-    assert translate({"operator": "NOT", "conditions": [year]}) == {"$not": {"$and": [{"year": {"$gte": 1990}}]}}
-    ours = {"operator": "someone", "$not": {"year": 1990}}
-    assert translate(ours) == ours
-    for wrong in (
-        {"field": "n", "operator": "like", "value": 1},
-        {"field": "n", "operator": "=="},
-        {"operator": "XOR", "conditions": [year]},
+    with pytest.raises(
+        TypeError, match=r"a retriever over a\w* \w+ cannot be serialised: create it with the URL of the service"
     ):
-        with pytest.raises(ValueError, match="operator"):
-            translate(wrong)
+        AdaptiveRetriever(source).to_dict()

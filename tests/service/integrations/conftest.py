@@ -1,8 +1,8 @@
-"""An index opened and served, for retrievers over either."""
+"""An index, opened and served, as sources of the retrievers."""
 
 import os
 
-# Before anything imports Haystack, whose own telemetry is on by default.
+# Before anything imports Haystack, whose telemetry is on by default.
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 import httpx
@@ -37,5 +37,5 @@ def source(request, served, opened):
 
 @pytest.fixture(scope="session")
 def expected(opened):
-    """What the query ``w1 w2 w3`` finds."""
+    """The results of the query ``w1 w2 w3``."""
     return opened.search(["w1 w2 w3"], SearchOptions(k=3)).hits[0]
