@@ -1,4 +1,4 @@
-"""The second half of a build: what is derived from documents and vectors, and the manifest last."""
+"""The second half of a build and of a compaction: everything derived from documents and vectors, the manifest last."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from indexer.lexical import LEXICAL_FILES, LexicalOptions, write_lexical
 from indexer.search.distinct import FILE_NAME as DISTINCT
@@ -16,12 +17,13 @@ from indexer.search.stopping import FILE_NAME as PREFIX_NORMS
 from indexer.shortlist import shortlist_type
 from indexer.shortlist.base import Blocks, PrefixSource
 from indexer.storage.documents import FILE_NAME as DOCUMENTS
-from indexer.storage.documents import Documents
+from indexer.storage.documents import REJECTED, Documents
 from indexer.storage.manifest import (
     CorpusFacts,
     LexicalFacts,
     Manifest,
     ModelFacts,
+    OptionFacts,
     ShortlistFacts,
     TargetFacts,
     file_facts,
@@ -31,84 +33,97 @@ from indexer.storage.resource_errors import storing
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import Storage, StoredVectors
 
-REJECTED = "rejected.jsonl"
 _PAGE = 4096
-"""Documents read in one go."""
+"""Documents read together."""
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told what happens: ``encode`` with rows and rejected; ``structure``, ``shortlist`` and ``lexical`` with rows and
 total; ``checksums``; ``calibrate`` with rows and total; ``publish`` with generation."""
 
-Choose = Callable[[StoredVectors, DistinctRows], tuple[ShortlistFacts, TargetFacts | None]]
-"""Chooses a structure by what is in the index."""
 
-
-@dataclass(frozen=True, slots=True)
-class DeriveOptions:
-    """What is derived.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationFacts:
+    """What is known of a generation before its shortlist structure is chosen.
 
     Attributes:
-        dims: the shortlist's size Ds.
-        shortlist: name of the structure; ``shortlist_values`` all its build options.
-        vectors: how full vectors are stored.
-        lexical: which words are indexed, its fields named; none where None.
+        index_id: of the index.
+        model, corpus, options: for the manifest.
+        vectors: storage type of the full vectors.
+        lexical: what to index for lexical search, with its fields named; no lexical index is built if None.
     """
 
-    dims: int
-    shortlist: str
-    shortlist_values: dict[str, Any]
+    index_id: UUID
+    model: ModelFacts
+    corpus: CorpusFacts
+    options: OptionFacts | None
     vectors: Storage
-    lexical: LexicalOptions | None = None
+    lexical: LexicalOptions | None
 
 
-def derive(
-    folder: Path,
-    rows: int,
-    model: ModelFacts,
-    corpus: CorpusFacts,
-    options: DeriveOptions,
-    report: Report,
-    choose: Choose | None = None,
-) -> Manifest:
-    """Make a generation whole from its documents and vectors.
+def prepare(folder: Path, rows: int, dimension: int) -> tuple[StoredVectors, DistinctRows]:
+    """Open the vectors of a new generation, and find and save which of them are equal.
 
     Args:
-        folder: the generation's, with documents, vectors and the list of rejected rows in it.
-        rows: how many documents it has.
-        model, corpus: facts for the manifest.
-        options: what is derived.
-        report: told about progress.
-        choose: takes the place of the structure and size of the options.
+        folder: of the generation, with the complete vectors in it.
+        rows: number of vectors.
+        dimension: their full dimension D.
+
+    Raises:
+        BundleStorageError: a file cannot be written.
+        BundleCorruptError: the vectors have another shape.
+    """
+    stored = StoredVectors.open(folder / VECTORS, rows, dimension)
+    distinct = DistinctRows.find(stored)
+    with storing(folder / DISTINCT):
+        distinct.save(folder / DISTINCT)
+    return stored, distinct
+
+
+def assemble(
+    folder: Path,
+    stored: StoredVectors,
+    distinct: DistinctRows,
+    facts: GenerationFacts,
+    *,
+    structure: ShortlistFacts,
+    target: TargetFacts | None,
+    report: Report,
+) -> Manifest:
+    """Complete a generation: build its shortlist structure and lexical index and write its manifest.
+
+    Args:
+        folder: of the generation, with documents, vectors and the list of rejected rows in it.
+        stored, distinct: from :func:`prepare`.
+        facts: for the manifest.
+        structure: the shortlist structure to build.
+        target: what it was chosen for.
+        report: called with progress.
 
     Raises:
         BundleStorageError: a file cannot be written.
     """
-    stored = StoredVectors.open(folder / VECTORS, rows, model.nesting.dimension)
-    distinct = DistinctRows.find(stored)
-    with storing(folder / DISTINCT):
-        distinct.save(folder / DISTINCT)
-    target = None
-    facts = ShortlistFacts(kind=options.shortlist, dims=options.dims, options=options.shortlist_values)
-    if choose is not None:
-        facts, target = choose(stored, distinct)
-    _write_prefix_norms(folder / PREFIX_NORMS, stored, facts.dims)
-    structure = shortlist_type(facts.kind)
-    prefixes = _ReportedPrefixes(DistinctPrefixes(stored, distinct, facts.dims), report)
-    shortlist = structure.build(prefixes, structure.options_type(**facts.options))
-    with storing(folder / structure.file_name):
-        shortlist.save(folder / structure.file_name)
-    lexical = None if options.lexical is None else _lexical(folder, rows, options.lexical, report)
+    rows = len(stored)
+    _write_prefix_norms(folder / PREFIX_NORMS, stored, structure.dims)
+    maker = shortlist_type(structure.kind)
+    prefixes = _ReportedPrefixes(DistinctPrefixes(stored, distinct, structure.dims), report)
+    shortlist = maker.build(prefixes, maker.options_type(**structure.options))
+    with storing(folder / maker.file_name):
+        shortlist.save(folder / maker.file_name)
+    lexical = None if facts.lexical is None else _lexical(folder, rows, facts.lexical, report)
     report("checksums", {})
-    names = [structure.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED]
+    names = [maker.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED]
     names += LEXICAL_FILES if lexical else ()
     manifest = Manifest(
+        index_id=facts.index_id,
         created=datetime.now(UTC),
-        model=model,
-        dimension=model.nesting.dimension,
+        model=facts.model,
+        dimension=stored.dimension,
         rows=rows,
-        vectors=options.vectors,
-        shortlist=facts,
-        corpus=corpus,
+        documents=rows,
+        vectors=facts.vectors,
+        shortlist=structure,
+        corpus=facts.corpus,
+        options=facts.options,
         versions=library_versions(),
         files={name: file_facts(folder / name) for name in names},
         target=target,
@@ -130,7 +145,7 @@ def _lexical(folder: Path, rows: int, options: LexicalOptions, report: Report) -
 
 
 class _ReportedPrefixes:
-    """Prefixes whose reading is told to whoever watches the build."""
+    """Prefixes that report how many of them were read."""
 
     def __init__(self, prefixes: PrefixSource, report: Report) -> None:
         self._prefixes, self._report = prefixes, report
@@ -145,7 +160,7 @@ class _ReportedPrefixes:
 
 
 def _write_prefix_norms(path: Path, stored: StoredVectors, dims: int) -> None:
-    """Write |x[:Ds]| of each unit row: how much of a row the shortlist sees, which a bound on its full score needs."""
+    """Write |x[:Ds]| of each unit row, from which a bound on its full score follows (``indexer.search.stopping``)."""
     with path.open("wb") as file:
         for norms in stored.prefix_norms(dims):
             file.write(norms.astype("<f4").tobytes())

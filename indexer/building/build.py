@@ -1,25 +1,26 @@
-"""Building a generation: corpus → documents and vectors → shortlist → manifest → published."""
+"""Building a generation: corpus → documents and vectors → shortlist structure → manifest → publication.
+
+How a kill is survived: each batch of documents is committed together with the place in the corpus it reaches, after its
+vectors are on disk (:class:`indexer.storage.documents.DocumentWriter`). ``build.json`` in the generation's folder names
+corpus, model and options. The same call finds it, cuts the vectors to the committed documents and continues there.
+Until ``CURRENT`` is replaced (:meth:`indexer.storage.generations.Generations.publish`), the earlier generation serves.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
-from indexer.building.assemble import REJECTED, DeriveOptions, Report, derive
+from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
+from indexer.building.batches import BATCH_SIZE, encoded_batches, no_document
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.queries import SampledQueries
 from indexer.calibration.run import calibrate, calibrated
 from indexer.calibration.structure import AUTO, choose_structure, default_structure
-from indexer.corpus import Corpus, CorpusRow, Document
-from indexer.encoding import encode_documents
+from indexer.corpus import Corpus, Fields
 from indexer.errors import BuildError, BundleError
 from indexer.filters import Field, parse_field
 from indexer.lexical import LexicalOptions
@@ -27,40 +28,49 @@ from indexer.search.distinct import DistinctRows
 from indexer.search.generation import OpenedGeneration
 from indexer.shortlist import require_available, shortlist_options
 from indexer.storage.documents import FILE_NAME as DOCUMENTS
-from indexer.storage.documents import Documents, DocumentWriter
+from indexer.storage.documents import REJECTED, Documents, DocumentWriter, Rejected, StoredDocument
 from indexer.storage.generations import BUILD_MARK, Generations
 from indexer.storage.manifest import FILE_NAME as MANIFEST
-from indexer.storage.manifest import CorpusFacts, Manifest, ModelFacts, ShortlistFacts, TargetFacts
+from indexer.storage.manifest import CorpusFacts, Manifest, ModelFacts, OptionFacts, ShortlistFacts, TargetFacts
 from indexer.storage.resource_errors import told_of
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import Storage, StoredVectors, VectorWriter
 from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
-from models.nesting import Nesting, Vectors
+from models.nesting import Nesting
 
 OnError = Literal["skip", "fail"]
 _SMALLER = (
-    "give the same command more of it, or a smaller --batch-size, and it goes on where it stopped; or begin anew with "
-    "--no-resume and a smaller structure: fewer --dims, --memory, or --shortlist ivf"
+    "give the same command more of it, or a smaller --batch-size, and it continues where it stopped; or start over "
+    "with --no-resume and a smaller structure: fewer --dims, --memory, or --shortlist ivf"
 )
+_DECIDED = ("dims", "shortlist")
+"""Options that the build decides if they are not given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """Everything that decides a generation besides corpus and model.
+    """Everything that determines a generation besides the corpus and the model.
+
+    Usage::
+
+        BuildOptions()  # a structure by the number of documents, with calibrated plans
+        BuildOptions(target=Target(recall=0.95, memory=500_000_000))
+        BuildOptions(shortlist="hnsw", shortlist_values={"links": 32}, dims=256, vectors="int8")
+        BuildOptions(filterable=("year", "author.name"), lexical=LexicalOptions(language="english"))
 
     Attributes:
-        dims: the shortlist's size Ds; where None :attr:`Nesting.shortlist_size`, or chosen for the target.
-        shortlist: name of the structure, or ``auto``: chosen by the number of rows, or for the target.
-        shortlist_values: build options of a structure that is named.
-        target: what the index is to reach; only with ``auto``.
-        calibration: how its plans are measured at the end; not at all where None.
-        vectors: how full vectors are stored.
-        filterable: payload fields that filters find at once; by others they can be found too, but slowly.
-        lexical: which words hybrid searches find; no lexical index is made where None.
-        on_error: ``skip`` broken rows and list them, or ``fail`` at the first.
+        dims: prefix size Ds of the shortlist. If None, :attr:`Nesting.shortlist_size`, or chosen for the target.
+        shortlist: name of the structure, or ``auto``: chosen by the number of documents, or for the target.
+        shortlist_values: build options of a named structure.
+        target: what the index has to reach; requires ``auto``.
+        calibration: how to measure the plans at the end; skipped if None.
+        vectors: storage type of the full vectors.
+        filterable: payload fields to index for filters. Filters on other fields work too, by a slow scan.
+        lexical: what to index for hybrid search; no lexical index is built if None.
+        on_error: ``skip`` invalid rows and list them, or ``fail`` at the first.
         batch_size: rows encoded and committed together.
-        keep: whole generations left after publishing, this one counted.
+        keep: number of complete generations to keep, including the new one.
     """
 
     dims: int | None = None
@@ -72,7 +82,7 @@ class BuildOptions:
     filterable: tuple[str, ...] = ()
     lexical: LexicalOptions | None = None
     on_error: OnError = "skip"
-    batch_size: int = 4096
+    batch_size: int = BATCH_SIZE
     keep: int = 2
 
     def __post_init__(self) -> None:
@@ -86,42 +96,51 @@ class BuildOptions:
             parse_field(field_name, "filterable")
         if self.target and self.shortlist != AUTO:
             raise InvalidOptionError(
-                "shortlist", f"shortlist {self.shortlist!r} together with a target: a target chooses it; leave it out"
+                "shortlist", f"shortlist {self.shortlist!r} with a target: the target chooses the structure; omit one"
             )
         if self.shortlist_values and self.shortlist == AUTO:
             raise InvalidOptionError(
                 "shortlist",
-                f"options {', '.join(self.shortlist_values)} without a shortlist: name the structure, such as hnsw",
+                f"options {', '.join(self.shortlist_values)} without a structure: name one by shortlist, such as hnsw",
             )
 
     def structure(self, nesting: Nesting) -> tuple[int | None, dict[str, Any]]:
-        """Return the size and all build options of the structure; None and none where it is to be chosen.
+        """Return prefix size and build options of the structure; None and empty as far as the build chooses them.
 
         Raises:
-            InvalidOptionError: they do not fit the model, or this machine cannot run the structure.
+            InvalidOptionError: they do not fit the model, or this machine cannot build the structure.
         """
         if self.dims is not None and not 1 <= self.dims <= nesting.dimension:
-            raise InvalidOptionError(
-                "dims", f"dims {self.dims}: the model has {nesting.dimension} dimensions; give 1 to that"
-            )
+            raise InvalidOptionError("dims", f"dims {self.dims}: give 1 to {nesting.dimension}, the model's dimension")
         if self.shortlist == AUTO:
             return self.dims, {}
         require_available(self.shortlist)
         values = shortlist_options(self.shortlist, self.shortlist_values).model_dump()
         return self.dims or nesting.shortlist_size, values
 
+    def facts(self, fields: Fields) -> OptionFacts:
+        """Return the options by origin, for the manifest; ``fields`` are those of the corpus."""
+        names = ("dims", "shortlist", "shortlist_values", "target", "calibration", "vectors", "filterable", "lexical")
+        defaults, values = BuildOptions(), asdict(self)
+        given = {name: values[name] for name in names if getattr(self, name) != getattr(defaults, name)}
+        if fields != Fields():
+            given["fields"] = asdict(fields)
+        return OptionFacts(
+            given=json.loads(json.dumps(given)), chosen=tuple(name for name in _DECIDED if name not in given)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What a build made.
+    """The outcome of a build.
 
     Attributes:
-        generation: its name; ``path`` its folder.
-        rows: documents in it.
-        resumed_rows: of those, how many an earlier, interrupted run had already encoded.
-        rejected: rows turned away, listed in ``report``.
-        pruned: older generations deleted.
-        missed: what of the target was not reached, in words.
+        generation: name of the published generation; ``path`` is its folder.
+        rows: number of documents in it.
+        resumed_rows: how many of them an earlier, interrupted run had encoded.
+        rejected: number of rows that were not indexed; ``report`` is the file that lists them.
+        pruned: names of deleted older generations.
+        missed: a sentence for each part of the target that was not reached.
     """
 
     generation: str
@@ -137,36 +156,37 @@ class BuildResult:
 def build_index(
     corpus: Corpus,
     encoder: Encoder,
-    out: Path,
+    out: str | Path,
     options: BuildOptions | None = None,
     *,
     resume: bool = True,
     report: Report = lambda event, facts: None,
 ) -> BuildResult:
-    """Build a new generation of the index ``out`` and publish it.
+    """Build a new generation of an index and publish it.
 
-    Killed at any moment, the published generation stays as it was, and the same call goes on with what had been
-    encoded. Memory holds one batch and the shortlist structure, however large the corpus.
+    If the process is killed at any moment, the published generation stays as it was, and the same call continues with
+    what had been encoded. Memory holds one batch and the shortlist structure, whatever the size of the corpus.
 
     Args:
-        corpus: what is indexed.
+        corpus: the documents.
         encoder: gives unit vectors.
-        out: the index directory; made where there is none.
+        out: the index directory; created if missing.
         options: see :class:`BuildOptions`.
-        resume: False throws away what an interrupted run left.
-        report: told about progress.
+        resume: whether to continue an interrupted build; False discards it.
+        report: called with progress.
 
     Raises:
-        BundleBusyError: another process is building there.
-        BundleStorageError, OutOfMemoryError: disk or memory do not suffice.
-        BuildError: an interrupted build with other options is there, a broken row with ``on_error="fail"``, or no row
+        BundleBusyError: another process is changing the index.
+        BundleStorageError: the disk is full, read-only or failing.
+        OutOfMemoryError: there is not enough memory.
+        BuildError: an interrupted build with other options exists, a row is invalid with ``on_error="fail"``, or no row
             of the corpus is a document.
-        InvalidOptionError, DataError: options or corpus cannot be used.
+        InvalidOptionError, DataError: the options or the corpus cannot be used.
     """
     options = options or BuildOptions()
     dims, values = options.structure(encoder.nesting)
     generations = Generations(out)
-    with told_of(out, _SMALLER), generations.locked():
+    with told_of(generations.root, _SMALLER), generations.locked():
         return _Build(corpus, encoder, options, dims, values, generations, report).run(resume)
 
 
@@ -183,11 +203,12 @@ class _Build:
     ) -> None:
         self.corpus, self.encoder, self.options, self.dims = corpus, encoder, options, dims
         self.structure, self.generations, self.report = structure, generations, report
+        self.texts = (corpus.fields.title, corpus.fields.text)
 
     def run(self, resume: bool) -> BuildResult:
         name = self._generation(resume)
         folder = self.generations.path(name)
-        manifest = _whole(folder)
+        manifest = _complete(folder)
         resumed = manifest.rows if manifest else 0
         if manifest is None:
             with DocumentWriter(folder / DOCUMENTS) as documents:
@@ -195,7 +216,7 @@ class _Build:
                 self._encode(folder, documents)
                 _write_rejected(folder / REJECTED, documents)
                 rows, rejected = documents.count, documents.rejected_count
-            manifest = self._finish(folder, rows, rejected)
+            manifest = self._assemble(folder, rows, rejected)
         if self.options.calibration and manifest.calibration is None:
             manifest = self._calibrate(folder, self.options.calibration)
         self.report("publish", {"generation": name})
@@ -213,7 +234,7 @@ class _Build:
         )
 
     def _generation(self, resume: bool) -> str:
-        """Return the generation to go on with, or a new one, marked with what it is built from."""
+        """Return the generation to continue, or a new one, marked with what it is built from."""
         lexical = self._lexical()
         wanted = {
             "corpus": self.corpus.fingerprint(),
@@ -229,14 +250,14 @@ class _Build:
         if unfinished is not None:
             mark = self.generations.path(unfinished) / BUILD_MARK
             found = _read_mark(mark)
-            # By get: the mark may be of a version that did not know all of them.
+            # With get: the mark may be of a version that did not record all of them.
             changed = [key for key in wanted if not found or found.get(key) != wanted[key]]
             if resume and not changed:
                 return unfinished
             if resume and found and _encoded_rows(mark.parent):
                 raise BuildError(
                     f"{mark.parent} is an interrupted build that differs in {', '.join(changed)}: give the same "
-                    "corpus, model and options to go on with it, or --no-resume to begin anew"
+                    "corpus, model and options to continue it, or --no-resume to discard it and start over"
                 )
             if unfinished == self.generations.published():
                 mark.unlink()
@@ -253,88 +274,67 @@ class _Build:
         with VectorWriter(folder / VECTORS, self.encoder.dimension, self.options.vectors) as vectors:
             vectors.cut_to(documents.count)
             if not documents.complete:
-                rows = self.corpus.rows(documents.place)
-                # Read from the database only on start: counting rows again for each batch would scan them.
+                # Counted once: counting in the database for each batch would scan all rows.
                 count, rejected_count = documents.count, documents.rejected_count
                 self.report("encode", {"rows": count, "rejected": rejected_count})
-                while batch := list(islice(rows, self.options.batch_size)):
-                    good, encoded, rejected = self._encode_batch(batch, documents)
-                    if rejected and self.options.on_error == "fail":
-                        first = min(rejected, key=lambda row: (row.place.file, row.place.row))
+                batches = encoded_batches(
+                    self.corpus.rows(documents.place),
+                    self.encoder,
+                    batch_size=self.options.batch_size,
+                    known=documents.known,
+                )
+                for batch in batches:
+                    if batch.rejected and self.options.on_error == "fail":
+                        first = batch.rejected[0]
                         raise BuildError(
-                            f"{first.source} line {first.line}: {first.problem}; --on-error skip passes over it"
+                            f"{first.source} line {first.line}: {first.problem}; --on-error skip continues without it"
                         )
-                    vectors.append(encoded)
-                    documents.commit(good, rejected, batch[-1].place)
-                    count, rejected_count = count + len(good), rejected_count + len(rejected)
+                    vectors.append(batch.vectors)
+                    documents.commit(
+                        [StoredDocument(document.id, document.payload) for document in batch.documents],
+                        [Rejected(row.source, row.line, row.problem) for row in batch.rejected],
+                        batch.place,
+                    )
+                    count, rejected_count = count + len(batch.documents), rejected_count + len(batch.rejected)
                     self.report("encode", {"rows": count, "rejected": rejected_count})
                 if rejected_count and not count:
-                    first_row = next(documents.rejected())
-                    raise BuildError(
-                        f"none of the {rejected_count} rows is a document; the first: {first_row.source} "
-                        f"line {first_row.line}: {first_row.reason}. "
-                        "Name the fields by --id-field, --text-field, --title-field"
-                    )
+                    row = next(documents.rejected())
+                    raise BuildError(no_document(rejected_count, f"{row.source} line {row.line}: {row.reason}"))
                 documents.finish(self.options.filterable)
             vectors.finish(documents.count)
 
-    def _encode_batch(
-        self, batch: list[CorpusRow], documents: DocumentWriter
-    ) -> tuple[list[Document], Vectors, list[CorpusRow]]:
-        """Split a batch into documents with their vectors, and rows to turn away."""
-        rejected = [row for row in batch if row.document is None]
-        known = documents.known([row.document.id for row in batch if row.document])
-        fresh: list[tuple[CorpusRow, Document]] = []
-        for row in batch:
-            if row.document is None:
-                continue
-            if row.document.id in known:
-                rejected.append(_turned_away(row, f"duplicate id {row.document.id!r}"))
-            else:
-                known.add(row.document.id)
-                fresh.append((row, row.document))
-        if not fresh:
-            return [], np.zeros((0, self.encoder.dimension), np.float32), rejected
-        vectors, problems = encode_documents(self.encoder, [document for _, document in fresh])
-        rejected += [_turned_away(row, why) for (row, _), why in zip(fresh, problems, strict=True) if why]
-        good = [place for place, why in enumerate(problems) if not why]
-        return [fresh[place][1] for place in good], vectors[good], rejected
-
-    def _finish(self, folder: Path, rows: int, rejected: int) -> Manifest:
-        fields = self.corpus.fields
-        texts = (fields.title, fields.text)
-        auto = self.options.shortlist == AUTO
-        return derive(
-            folder,
-            rows,
-            ModelFacts.of(self.encoder),
-            CorpusFacts(files=self.corpus.fingerprint(), rejected=rejected, text_fields=texts),
-            DeriveOptions(
-                self.dims or self.encoder.dimension,
-                self.options.shortlist,
-                self.structure,
-                self.options.vectors,
-                self._lexical(),
-            ),
-            self.report,
-            partial(self._choose, folder, texts) if auto else None,
+    def _assemble(self, folder: Path, rows: int, rejected: int) -> Manifest:
+        facts = GenerationFacts(
+            index_id=self.generations.index_id(),
+            model=ModelFacts.of(self.encoder),
+            corpus=CorpusFacts(files=self.corpus.fingerprint(), rejected=rejected, text_fields=self.texts),
+            options=self.options.facts(self.corpus.fields),
+            vectors=self.options.vectors,
+            lexical=self._lexical(),
         )
+        stored, distinct = prepare(folder, rows, self.encoder.dimension)
+        structure, target = self._structure(folder, stored, distinct)
+        return assemble(folder, stored, distinct, facts, structure=structure, target=target, report=self.report)
 
     def _lexical(self) -> LexicalOptions | None:
         """Return the lexical options with their fields named."""
-        given, fields = self.options.lexical, self.corpus.fields
+        given = self.options.lexical
         if given is None or given.fields:
             return given
-        return replace(given, fields=tuple(str(Field((name,))) for name in (fields.title, fields.text)))
+        return replace(given, fields=tuple(str(Field((name,))) for name in self.texts))
 
-    def _choose(
-        self, folder: Path, texts: Sequence[str], vectors: StoredVectors, distinct: DistinctRows
+    def _structure(
+        self, folder: Path, vectors: StoredVectors, distinct: DistinctRows
     ) -> tuple[ShortlistFacts, TargetFacts | None]:
+        """Return the structure to build, and the target if it was chosen for one."""
         nesting, target = self.encoder.nesting, self.options.target
+        if self.options.shortlist != AUTO:
+            dims = self.dims or nesting.shortlist_size
+            return ShortlistFacts(kind=self.options.shortlist, dims=dims, options=self.structure), None
         if target is None:
             return default_structure(len(vectors), nesting, self.dims), None
         with closing(Documents(folder / DOCUMENTS)) as documents:
-            sampled = SampledQueries(vectors, distinct, documents, texts, self.encoder, seed=0)
+            sampled = SampledQueries(vectors, distinct, documents, self.texts, self.encoder, seed=0)
             return choose_structure(vectors, distinct, sampled, nesting, self.dims, target, self.report)
 
     def _calibrate(self, folder: Path, options: CalibrationOptions) -> Manifest:
@@ -344,8 +344,8 @@ class _Build:
         return manifest
 
 
-def _whole(folder: Path) -> Manifest | None:
-    """Return the manifest of a generation that was killed between being whole and being published."""
+def _complete(folder: Path) -> Manifest | None:
+    """Return the manifest of a generation that is complete but was killed before its publication."""
     if not (folder / MANIFEST).exists():
         return None
     try:
@@ -360,10 +360,6 @@ def _encoded_rows(folder: Path) -> int:
         return 0
     with DocumentWriter(folder / DOCUMENTS) as documents:
         return documents.count
-
-
-def _turned_away(row: CorpusRow, problem: str) -> CorpusRow:
-    return CorpusRow(row.source, row.line, row.place, None, problem)
 
 
 def _read_mark(path: Path) -> Any:

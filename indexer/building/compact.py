@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.building.assemble import REJECTED, DeriveOptions, Report, derive
+from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
 from indexer.calibration import CalibrationOptions
 from indexer.calibration.run import calibrate, calibrated
 from indexer.calibration.structure import default_structure
-from indexer.corpus import Document, Place
+from indexer.corpus import Place
 from indexer.lexical import LexicalOptions
 from indexer.search.delta import Delta, DeltaView
 from indexer.search.generation import OpenedGeneration
 from indexer.shortlist import require_available
 from indexer.storage.documents import FILE_NAME as DOCUMENTS
-from indexer.storage.documents import Documents, DocumentWriter
+from indexer.storage.documents import REJECTED, Documents, DocumentWriter, StoredDocument
 from indexer.storage.generations import Generations
 from indexer.storage.journal import PAGE, Journal
 from indexer.storage.manifest import CalibrationFacts, Manifest, ShortlistFacts
@@ -115,7 +115,7 @@ class _Compaction:
         self.manifest.check(self.path, (VECTORS, DOCUMENTS, REJECTED))
         folder = self.generations.start_aside()
         rows = self._copy(folder, start, until)
-        self._derive(folder, rows)
+        self._assemble(folder, rows)
         calibration = self.manifest.calibration
         if calibration:
             self._calibrate(folder, calibration)
@@ -144,13 +144,20 @@ class _Compaction:
         shutil.copyfile(self.path / REJECTED, folder / REJECTED)
         return len(view)
 
-    def _derive(self, folder: Path, rows: int) -> None:
+    def _assemble(self, folder: Path, rows: int) -> None:
         before = self.manifest
-        facts = self._structure(rows)
         words = before.lexical
-        lexical = None if words is None else LexicalOptions(fields=words.fields, language=words.language)
-        options = DeriveOptions(facts.dims, facts.kind, facts.options, before.vectors, lexical)
-        derive(folder, rows, before.model, before.corpus, options, self.report, lambda *_: (facts, before.target))
+        facts = GenerationFacts(
+            index_id=self.generations.index_id(),
+            model=before.model,
+            corpus=before.corpus,
+            options=before.options,
+            vectors=before.vectors,
+            lexical=None if words is None else LexicalOptions(fields=words.fields, language=words.language),
+        )
+        stored, distinct = prepare(folder, rows, before.dimension)
+        structure = self._structure(rows)
+        assemble(folder, stored, distinct, facts, structure=structure, target=before.target, report=self.report)
 
     def _calibrate(self, folder: Path, before: CalibrationFacts) -> None:
         lengths = tuple(sorted({plan.k for plan in before.plans})) or CalibrationOptions().k
@@ -188,11 +195,8 @@ def _write_documents(path: Path, documents: Documents, view: DeltaView, report: 
         writer.finish(documents.filterable)
 
 
-def _documents(documents: Documents, view: DeltaView) -> Iterator[Document]:
+def _documents(documents: Documents, view: DeltaView) -> Iterator[StoredDocument]:
     rows = view.visible(None).rows
     for start in range(0, len(rows), PAGE):
-        for found in documents.fetch(rows[start : start + PAGE].tolist()):
-            yield Document(found.id, "", found.payload)
-    for row in view.rows.tolist():
-        added = view.fetch(row)
-        yield Document(added.id, "", added.payload)
+        yield from documents.fetch(rows[start : start + PAGE].tolist())
+    yield from map(view.fetch, view.rows.tolist())

@@ -63,6 +63,8 @@ def calibrate_index(
             by_vector = isinstance(queries, np.ndarray)
             own = encoder if by_vector else recorded.encoder
             manifest = calibrated(opened, calibrate(opened, own, given, options, report))
+        if manifest.index_id is None:  # of format 2, which this turns into format 3: the files of both are the same
+            manifest = manifest.model_copy(update={"index_id": generations.index_id()})
         manifest.write(folder)
         return manifest
 

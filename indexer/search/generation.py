@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from indexer.building.assemble import REJECTED
 from indexer.errors import BundleCorruptError
 from indexer.lexical import LexicalIndex
 from indexer.search.distinct import FILE_NAME as DISTINCT
@@ -17,7 +16,7 @@ from indexer.search.stopping import FILE_NAME as PREFIX_NORMS
 from indexer.search.stopping import PrefixNorms
 from indexer.shortlist import KINDS, require_available, shortlist_type
 from indexer.storage.documents import FILE_NAME as DOCUMENTS
-from indexer.storage.documents import Documents
+from indexer.storage.documents import REJECTED, Documents
 from indexer.storage.manifest import Manifest
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import StoredVectors

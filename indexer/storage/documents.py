@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from indexer.corpus import CorpusRow, Document, Place
+from indexer.corpus import Place
 from indexer.errors import BundleCorruptError
 from indexer.filters import Field, FieldIndex, Filter, filterable_fields, matching_rows, parse_field, write_field_index
 from models.data.unicode import is_unicode
 
 FILE_NAME = "documents.sqlite"
+REJECTED = "rejected.jsonl"
+"""Name of the file that lists the rejected rows."""
 _MOST_VARIABLES = 500
 
 _SCHEMA = """
@@ -89,16 +91,14 @@ class DocumentWriter:
         """Return those of ``ids`` that are already in."""
         return {row[0] for row in _look_up(self._connection, "SELECT id FROM documents WHERE id", ids)}
 
-    def commit(self, documents: Sequence[Document], rejected: Iterable[CorpusRow], place: Place) -> None:
+    def commit(self, documents: Sequence[StoredDocument], rejected: Iterable[Rejected], place: Place) -> None:
         """Add documents after those that are in, and the rejected rows, and move the place, all or nothing."""
         first = self.count
         rows = [(first + i, doc.id, payload_json(doc.payload)) for i, doc in enumerate(documents)]
         self._connection.execute("BEGIN")
         with self._connection:
             self._connection.executemany("INSERT INTO documents VALUES (?, ?, ?)", rows)
-            self._connection.executemany(
-                "INSERT INTO rejected VALUES (?, ?, ?)", [(row.source, row.line, row.problem) for row in rejected]
-            )
+            self._connection.executemany("INSERT INTO rejected VALUES (?, ?, ?)", rejected)
             self._connection.execute("UPDATE progress SET file = ?, row = ?", (place.file, place.row))
 
     def finish(self, filterable: Iterable[str] = ()) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleNotFoundError, BundleStorageError
 from indexer.storage.fsync import fsync
@@ -21,10 +22,10 @@ BUILD_MARK = "build.json"
 class Generations:
     """``INDEX/CURRENT`` names the published one of ``INDEX/generations/000001``, ``000002``, …"""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._folder = root / "generations"
-        self._current = root / "CURRENT"
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._folder = self.root / "generations"
+        self._current = self.root / "CURRENT"
 
     def path(self, name: str) -> Path:
         """Return a generation's folder."""
@@ -59,6 +60,15 @@ class Generations:
                 f"{self._way_out()}"
             )
         return name
+
+    def index_id(self) -> UUID:
+        """Return the id of the index: that of its newest generation that has one, or a new one."""
+        for name in reversed(self.complete()):
+            with contextlib.suppress(BundleError):  # a damaged generation may stand beside others
+                found = Manifest.read_alone(self.path(name)).index_id
+                if found is not None:
+                    return found
+        return uuid4()
 
     def complete(self) -> list[str]:
         """Names of the generations that are whole, oldest first."""

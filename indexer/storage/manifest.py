@@ -1,4 +1,7 @@
-"""The manifest: what a generation holds, how it was made, and the checksum of every file."""
+"""The manifest of a generation: what it holds, how it was made, and the checksum of every file.
+
+``docs/format.md`` describes the fields for readers of the file. This version writes format 3 and reads 2 and 3.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,17 +25,28 @@ from models.encoders.base import Encoder, Prompts
 from models.nesting import Nesting
 
 FILE_NAME = "manifest.json"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
+_READABLE: Final = (2, 3)
+_NEWER: Final = ("extra_forbidden", "none_required", "literal_error")
+"""Kinds of validation errors that a field or value of a later version causes."""
 _CHECKSUM: Final = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
-"""The end of the file: the sha256 of what the file would be without it."""
+"""The end of the file: the sha256 of the file without this field."""
 
 
 class _Part(BaseModel):
+    # An unknown field is refused, not ignored: it may change what the known ones mean.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelFacts(_Part):
-    """The model whose vectors the index holds."""
+    """An encoder, as far as its vectors depend on it.
+
+    Attributes:
+        name: what :func:`models.load_encoder` finds it by.
+        content_hash: sha256 of weights, tokenizer and prompts.
+        sizes, weights: the nesting it was trained for.
+        query_prompt, document_prompt: text put in front of queries and documents.
+    """
 
     name: str
     content_hash: str
@@ -42,7 +57,7 @@ class ModelFacts(_Part):
 
     @classmethod
     def of(cls, encoder: Encoder) -> ModelFacts:
-        """Take the facts from an encoder."""
+        """Describe an encoder."""
         return cls(
             name=encoder.name,
             content_hash=encoder.content_hash,
@@ -59,12 +74,12 @@ class ModelFacts(_Part):
 
     @property
     def prompts(self) -> Prompts:
-        """The prompts the documents were encoded with, and the queries must be."""
+        """The prompts of queries and documents."""
         return Prompts(self.query_prompt, self.document_prompt)
 
 
 class ShortlistFacts(_Part):
-    """The shortlist structure: its kind, size Ds and build options."""
+    """The shortlist structure: its kind, its prefix size Ds and its build options."""
 
     kind: str
     dims: int
@@ -72,7 +87,13 @@ class ShortlistFacts(_Part):
 
 
 class CorpusFacts(_Part):
-    """Where the documents came from, and in which fields of them their title and text are."""
+    """The corpus the documents came from.
+
+    Attributes:
+        files: name, size and modification time of each file.
+        rejected: number of rows that were not indexed.
+        text_fields: payload fields that hold title and text.
+    """
 
     files: list[dict[str, Any]]
     rejected: int
@@ -83,11 +104,11 @@ class LexicalFacts(_Part):
     """The lexical index.
 
     Attributes:
-        fields: payload fields whose words are in it, named as in filters.
-        language: of the stemmer; words are as they were written where None.
-        words: how many different ones there are.
-        mean_length: words a document.
-        k1, b: BM25's constants.
+        fields: indexed payload fields, named as in filters.
+        language: of the stemmer; words are not stemmed if None.
+        words: size of the vocabulary.
+        mean_length: mean number of words per document.
+        k1, b: BM25 parameters.
     """
 
     fields: tuple[str, ...]
@@ -99,15 +120,15 @@ class LexicalFacts(_Part):
 
 
 class CalibratedPlan(_Part):
-    """A way to search, measured.
+    """A measured plan.
 
     Attributes:
-        k, structure, dims, candidates, effort, stages: as in :class:`indexer.plan.Plan`.
-        recall: recall@k against exact search at D, the mean over the queries of the hardest kind.
-        recall_low: a lower bound on the mean recall of further queries, for each kind of queries.
-        milliseconds: time of one query on one thread, without encoding it; see :class:`indexer.plan.Promise`.
-        gap: of the stop rule, taken from the k-th candidate; all candidates are read where None.
-        second_look: which queries are searched for again; none where None.
+        k, structure, dims, candidates, effort, stages: see :class:`indexer.plan.Plan`.
+        recall: recall@k against exact search at D: the mean over the hardest kind of queries.
+        recall_low: lower confidence bound on the mean recall of unseen queries, for every kind of queries.
+        milliseconds: median single-thread latency without encoding; see :class:`indexer.plan.Promise`.
+        gap: of the stop rule, measured from the k-th candidate; all candidates are read if None.
+        second_look: when to search again with more effort; never if None.
     """
 
     k: int
@@ -124,21 +145,21 @@ class CalibratedPlan(_Part):
 
     @property
     def exact(self) -> bool:
-        """Whether it looks at every row at the full size, so that its recall needs no measuring."""
+        """Whether the plan scans every row at full size, so that its recall is 1 by construction."""
         return self.structure == SCAN and self.dims == self.stages[-1].dims
 
 
 class CalibrationFacts(_Part):
-    """What calibration measured.
+    """The result of a calibration.
 
     Attributes:
-        created: when.
-        queries: ``given``, or ``sampled`` from the corpus.
-        kinds: how many queries the bounds come from, by kind.
-        confidence: the probability with which a plan chosen by its bound holds it.
-        cores: of the machine.
-        seconds: it took.
-        plans: for each k those that no other beats in both bound and time, the fastest first.
+        created: time of the calibration.
+        queries: ``given`` by the user, or ``sampled`` from the corpus.
+        kinds: number of queries behind the bounds, by kind.
+        confidence: probability that a plan chosen by its bound keeps it.
+        cores: cores of the machine.
+        seconds: duration.
+        plans: for each k the Pareto front of bound and latency, fastest first.
     """
 
     created: datetime
@@ -151,13 +172,13 @@ class CalibrationFacts(_Part):
 
 
 class ConsideredFacts(_Part):
-    """A structure that a build with a target considered, tried on a sample.
+    """A structure that a build with a target tried on a sample.
 
     Attributes:
-        kind, dims, options: as in :class:`ShortlistFacts`.
-        memory: bytes predicted for the whole index.
-        recall: recall@10 of its best plan on the sample within the target's time.
-        milliseconds: predicted for the plan that would be taken; None where none holds the target's recall.
+        kind, dims, options: see :class:`ShortlistFacts`.
+        memory: predicted size of the whole index in bytes.
+        recall: best recall@10 on the sample within the target's latency.
+        milliseconds: predicted latency of the plan that would be chosen; None if no plan reaches the target's recall.
     """
 
     kind: str
@@ -169,12 +190,12 @@ class ConsideredFacts(_Part):
 
 
 class TargetFacts(_Part):
-    """What a build was to reach.
+    """The target of a build.
 
     Attributes:
-        recall, milliseconds, memory: what was asked for; memory in bytes.
-        considered: the structures that were tried, the one taken first.
-        missed: what was not reached, in words; nothing where all was, or it was not calibrated.
+        recall, milliseconds, memory: the requested values; memory in bytes.
+        considered: the structures that were tried, the chosen one first.
+        missed: a sentence for each requested value that was not reached; empty before calibration.
     """
 
     recall: float | None
@@ -182,6 +203,20 @@ class TargetFacts(_Part):
     memory: int | None
     considered: tuple[ConsideredFacts, ...]
     missed: tuple[str, ...] = ()
+
+
+class OptionFacts(_Part):
+    """Build options by origin. A rebuild inherits what was given, and decides again what was chosen.
+
+    Attributes:
+        given: options that differ from their defaults, by the name they have in
+            :class:`indexer.building.build.BuildOptions`, and the corpus' ``fields``.
+        chosen: names of the options that the build decided, among ``dims`` and ``shortlist``. Their values are in the
+            manifest's ``shortlist``.
+    """
+
+    given: dict[str, Any]
+    chosen: tuple[str, ...]
 
 
 class FileFacts(_Part):
@@ -192,17 +227,44 @@ class FileFacts(_Part):
 
 
 class Manifest(_Part):
-    """One generation of an index; ``manifest.json`` beside its files."""
+    """One generation of an index, stored as ``manifest.json`` beside its files.
 
-    format_version: Literal[2] = FORMAT_VERSION
+    Attributes:
+        format_version: as read; :meth:`write` writes the current one.
+        index_id: identifies the index across its generations and snapshots. None in format 2.
+        created: time of the build.
+        model: the encoder of documents.
+        query_encoder: the encoder of queries; ``model`` encodes them too if None, which is all this version supports.
+        dimension: the full dimension D.
+        metric: of scores.
+        rows: number of vectors.
+        documents: number of documents. Equal to ``rows`` in format 2.
+        passages: how documents are split; each is one passage, and so one row, if None, which is all this version
+            supports.
+        vectors: storage type of the full vectors.
+        shortlist, corpus, lexical, target, calibration: see their classes. There is no lexical index, no target or no
+            calibration if None.
+        default_search: what a search uses that does not say.
+        options: build options by origin. None in format 2, which did not record it.
+        versions: of the libraries that determine the content.
+        files: every other file of the generation.
+    """
+
+    format_version: Literal[2, 3] = FORMAT_VERSION
+    index_id: UUID | None = None
     created: datetime
     model: ModelFacts
+    query_encoder: None = None
     dimension: int
     metric: Literal["cosine"] = "cosine"
     rows: int
+    documents: int
+    passages: None = None
     vectors: Storage
     shortlist: ShortlistFacts
     corpus: CorpusFacts
+    default_search: Literal["vectors"] = "vectors"
+    options: OptionFacts | None = None
     versions: dict[str, str]
     files: dict[str, FileFacts]
     target: TargetFacts | None = None
@@ -211,45 +273,19 @@ class Manifest(_Part):
 
     @property
     def plans(self) -> tuple[CalibratedPlan, ...]:
-        """The calibrated plans; none where the generation was not calibrated."""
+        """The calibrated plans; empty if the generation is not calibrated."""
         return self.calibration.plans if self.calibration else ()
 
     @classmethod
-    def read(cls, directory: Path) -> Manifest:
-        """Read a generation's manifest and check that its files have the sizes it says.
+    def read(cls, directory: str | Path) -> Manifest:
+        """Read a generation's manifest and compare the sizes of its files.
 
         Raises:
-            BundleFormatError: another format version, or not a manifest.
+            BundleFormatError: unsupported format version, or not a manifest.
             BundleCorruptError: the manifest or a file is missing, or a size differs.
         """
-        path = directory / FILE_NAME
-        try:
-            whole = path.read_bytes()
-            content = json.loads(whole)
-        except FileNotFoundError:
-            raise BundleCorruptError(
-                f"{path} is missing: if CURRENT should name another generation, mrl index rollback INDEX --to N does it"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise BundleCorruptError(f"cannot read {path}: {error}") from error
-        found = content.get("format_version") if isinstance(content, dict) else None
-        if found != FORMAT_VERSION:
-            newer = isinstance(found, int) and found > FORMAT_VERSION
-            raise BundleFormatError(
-                f"{path} has format version {found!r}, this program reads {FORMAT_VERSION}: "
-                + ("upgrade this program" if newer else "build the index again with this version")
-                + ", or use the version that wrote it"
-            )
-        # A manifest of before there were checksums has none.
-        checksum = content.pop("checksum", None)
-        if checksum is not None and checksum != _checksum(whole):
-            raise BundleCorruptError(
-                f"{path} is not as it was written: restore it, go back with mrl index rollback, or build again"
-            )
-        try:
-            manifest = cls.model_validate(content)
-        except ValidationError as error:
-            raise BundleFormatError(f"{path} is not a manifest of version {FORMAT_VERSION}: {error}") from error
+        directory = Path(directory)
+        manifest = cls.read_alone(directory)
         for name, facts in manifest.files.items():
             file = directory / name
             size = file.stat().st_size if file.is_file() else None
@@ -258,26 +294,69 @@ class Manifest(_Part):
                 raise BundleCorruptError(f"{file} {state}, the manifest says {facts.size} bytes")
         return manifest
 
-    def write(self, directory: Path) -> None:
-        """Write ``manifest.json``, or replace it, whole or not at all."""
+    @classmethod
+    def read_alone(cls, directory: str | Path) -> Manifest:
+        """Read a generation's manifest without looking at its files; errors as :meth:`read`."""
+        path = Path(directory) / FILE_NAME
+        try:
+            whole = path.read_bytes()
+            content = json.loads(whole)
+        except FileNotFoundError:
+            raise BundleCorruptError(
+                f"{path} is missing: if CURRENT names the wrong generation, publish another with "
+                "mrl index rollback INDEX --to N"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"cannot read {path}: {error}") from error
+        found = content.get("format_version") if isinstance(content, dict) else None
+        if found not in _READABLE:
+            newer = isinstance(found, int) and found > FORMAT_VERSION
+            raise BundleFormatError(
+                f"{path} has format version {found!r}, this program reads {' and '.join(map(str, _READABLE))}: "
+                + ("upgrade this program" if newer else "build the index again with this version")
+                + ", or use the version that wrote it"
+            )
+        # The first manifests of format 2 have no checksum.
+        checksum = content.pop("checksum", None)
+        if checksum is not None and checksum != _checksum(whole):
+            raise BundleCorruptError(
+                f"{path} does not match its checksum: restore it, go back with mrl index rollback, or build again"
+            )
+        try:
+            return cls.model_validate(_from_format_2(content) if found == 2 else content)
+        except ValidationError as error:
+            later = [problem["loc"] for problem in error.errors() if problem["type"] in _NEWER]
+            if later:
+                names = ", ".join(".".join(map(str, place)) for place in later)
+                raise BundleFormatError(
+                    f"{path} uses what this version does not support ({names}): upgrade this program, or use the "
+                    "version that wrote it"
+                ) from error
+            raise BundleFormatError(f"{path} is not a manifest of version {found}: {error}") from error
+
+    def write(self, directory: str | Path) -> None:
+        """Write ``manifest.json`` in the current format, replacing an earlier one atomically."""
+        directory = Path(directory)
         partial = directory / (FILE_NAME + ".partial")
-        whole = (self.model_dump_json(indent=2) + "\n").encode()
+        current = self.model_copy(update={"format_version": FORMAT_VERSION})
+        whole = (current.model_dump_json(indent=2) + "\n").encode()
         end = f',\n  "checksum": "{hashlib.sha256(whole).hexdigest()}"\n}}\n'
         partial.write_bytes(whole.removesuffix(b"\n}\n") + end.encode())
         fsync(partial)
         partial.replace(directory / FILE_NAME)
         fsync(directory)
 
-    def differing_files(self, directory: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Return the names of files, of those named where ``names`` is given, whose sha256 is not what it was."""
+    def differing_files(self, directory: str | Path, names: Iterable[str] | None = None) -> list[str]:
+        """Return the files, among ``names`` if given, whose sha256 differs from the recorded one."""
+        directory = Path(directory)
         names = self.files if names is None else names
         return [name for name in names if file_facts(directory / name).sha256 != self.files[name].sha256]
 
-    def check(self, directory: Path, names: Iterable[str] | None = None) -> None:
-        """Read every file, or those named, and refuse any that is not as it was written.
+    def check(self, directory: str | Path, names: Iterable[str] | None = None) -> None:
+        """Compare the checksums of all files, or of ``names`` if given.
 
         Raises:
-            BundleCorruptError: some are not; the message names them and says what to do.
+            BundleCorruptError: some differ; the message names them and says what to do.
         """
         try:
             differing = self.differing_files(directory, names)
@@ -290,8 +369,13 @@ class Manifest(_Part):
             )
 
 
+def _from_format_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of format 2 with the fields that format 3 requires; the files of both are the same."""
+    return {**content, "documents": content.get("rows")}
+
+
 def _checksum(whole: bytes) -> str | None:
-    """Return the checksum that a manifest ends in; None where it is not that of the rest."""
+    """Return the checksum at the end of a manifest; None if it is not that of the rest."""
     found = _CHECKSUM.search(whole)
     if found is None:
         return None
@@ -306,7 +390,7 @@ def file_facts(path: Path) -> FileFacts:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what decides the content of an index."""
+    """Return the versions of the libraries that determine the content of an index."""
     found = {}
     for package in (
         "adaptive-retrieval",
