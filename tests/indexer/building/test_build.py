@@ -122,7 +122,7 @@ def test_rows_whose_vector_is_not_finite_are_turned_away(tmp_path):
 
 def test_broken_rows_can_be_fatal(tmp_path):
     path = write_lines(tmp_path / "c.jsonl", [{"_id": "a", "text": "w1"}, {"_id": "b"}])
-    with pytest.raises(BuildError, match=r"c.jsonl line 2: missing text.*--on-error skip passes over it"):
+    with pytest.raises(BuildError, match=r"c.jsonl line 2: missing text.*--on-error skip continues without it"):
         build_index(Corpus([path]), make_encoder(), tmp_path / "index", BuildOptions(on_error="fail"))
     result = build_index(Corpus([path]), make_encoder(), tmp_path / "index", BuildOptions(on_error="skip"))
     assert (result.rows, result.rejected) == (1, 1)
