@@ -28,21 +28,60 @@ _DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document to store in an index.
+    """A document to be indexed.
+
+    Usage::
+
+        Document("4", "The tide rises twice a day.", {"year": 2020}, title="Tides")
+        Document("5", image=Path("beach.jpg"))
+
+    Search results carry the payload with title and text in it, as they do for the rows of a corpus.
 
     Attributes:
-        id: unique in the corpus.
-        text: the text to encode: title and text, joined by a space.
-        payload: all fields except the id and the vector, as JSON values.
-        image: the image to encode in place of the text.
-        vector: the vector to store in place of an encoding: shape (D,), of any norm.
+        id: unique in the index.
+        text: encoded after the title, and stored in the payload.
+        payload: further fields, JSON values.
+        title: encoded before the text, and stored in the payload.
+        image: encoded instead of title and text, if given.
+        vector: stored instead of an encoding, if given; shape (D,), any scale.
+        fields: names under which the payload already holds title and text. If None, they are stored under the names
+            that the rows of the index's corpus have.
     """
 
     id: str
-    text: str
-    payload: dict[str, Any]
-    image: ImageSource | None = None
-    vector: Vectors | None = field(default=None, compare=False)
+    text: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    title: str = field(default="", kw_only=True)
+    image: ImageSource | None = field(default=None, kw_only=True)
+    vector: Vectors | None = field(default=None, compare=False, kw_only=True)
+    fields: Fields | None = field(default=None, compare=False, kw_only=True)
+
+    @property
+    def full_text(self) -> str:
+        """Title and text joined by a space, as they are encoded."""
+        return f"{self.title} {self.text}" if self.title and self.text else self.title or self.text
+
+    def stored_payload(self, title: str, text: str) -> dict[str, Any]:
+        """Return the payload with title and text in the fields of these names.
+
+        Raises:
+            RejectedRowError: the payload holds another title or text.
+        """
+        if self.fields is not None:
+            return self.payload
+        own: dict[str, Any] = {}
+        for name, attribute, value in ((title, "title", self.title), (text, "text", self.text)):
+            if not value.strip():
+                continue
+            held = self.payload.get(name)
+            if held not in (None, value):
+                raise RejectedRowError(
+                    f"payload field {name!r} holds {held!r:.80}, the document's {attribute} is {value!r:.80}: leave "
+                    f"the field out, as the {attribute} is stored in it"
+                )
+            own[name] = value
+        # In front, as rows have them; what the payload holds already stays in its place.
+        return {**{name: value for name, value in own.items() if name not in self.payload}, **self.payload, **own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +222,14 @@ def parse_document(row: dict[str, Any], fields: Fields | None = None) -> Documen
         raise _InvalidDocumentError(f"id {identifier!r} in field {id_field!r} is not a text or an integer")
     vector = _vector(row)
     texts = [_checked_text(row, name) for name in (fields.title, fields.text)]
-    text = " ".join(part for part in texts if part)
-    if not text and vector is None:
+    if not any(texts) and vector is None:
         raise _InvalidDocumentError(f"missing text: fields {fields.text!r} and {fields.title!r} are absent or empty")
     payload = {
         _name(name): _json_value(name, value) for name, value in row.items() if name not in (id_field, VECTOR_FIELD)
     }
     identifier = str(identifier)
     _check_unicode(id_field, identifier)
-    return Document(identifier, text, payload, vector=vector)
+    return Document(identifier, texts[1], payload, title=texts[0], vector=vector, fields=fields)
 
 
 def _files(path: Path, prefer_images: bool) -> list[tuple[Path, Path]]:
@@ -226,7 +264,7 @@ def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
     if not text.strip():
         return CorpusRow(str(path), 1, place, None, "missing text: the file is empty")
     name = path.relative_to(root).as_posix()
-    return CorpusRow(str(path), 1, place, Document(name, text.strip(), {"text": text}))
+    return CorpusRow(str(path), 1, place, Document(name, text.strip(), {"text": text}, fields=Fields()))
 
 
 def _image_row(path: Path, root: Path, place: Place) -> CorpusRow:

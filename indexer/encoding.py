@@ -35,7 +35,7 @@ def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[V
     encoded = [place for place, document in enumerate(documents) if document.vector is None]
     texts = [place for place in encoded if documents[place].image is None]
     if texts:
-        vectors[texts] = encoder.encode_documents([documents[place].text for place in texts])
+        vectors[texts] = encoder.encode_documents([documents[place].full_text for place in texts])
     if len(texts) < len(encoded):
         if not isinstance(encoder, ImageEncoder):
             raise ModelError(f"model {encoder.name!r} encodes no images: give one of the CLIP kind, or a vision model")

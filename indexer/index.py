@@ -302,10 +302,10 @@ class Index:
     @property
     def _writer(self) -> Updates:
         with self._lock:
-            model = self._live.generation.model  # a reload may have brought another
+            live = self._live.generation  # a reload may have brought another model or other fields
             if self._updates is None:
-                self._updates = Updates(self.root, model)
-            self._updates.model = model
+                self._updates = Updates(self.root, live.model)
+            self._updates.model, self._updates.text_fields = live.model, live.opened.manifest.corpus.text_fields
             return self._updates
 
     def _encode_and_search(

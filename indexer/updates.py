@@ -16,7 +16,7 @@ from indexer.storage.documents import FILE_NAME as DOCUMENTS
 from indexer.storage.documents import Documents, payload_json
 from indexer.storage.generations import Generations
 from indexer.storage.journal import Journal, Writing
-from indexer.storage.manifest import Manifest, ModelFacts
+from indexer.storage.manifest import TEXT_FIELDS, Manifest, ModelFacts
 from indexer.storage.recorded_model import RecordedModel
 from indexer.storage.vectors import Storage, encode
 from models.data.lists import check_list
@@ -64,12 +64,13 @@ class Updates:
 
     Attributes:
         model: the index's model; the published generation must be built with it.
+        text_fields: payload fields in which title and text are stored, as in the index's corpus.
     """
 
-    def __init__(self, root: str | Path, model: RecordedModel) -> None:
-        """Write to the index in ``root``; :meth:`open` finds the model itself."""
+    def __init__(self, root: str | Path, model: RecordedModel, text_fields: Sequence[str] = TEXT_FIELDS) -> None:
+        """Write to the index in ``root``; :meth:`open` finds model and fields itself."""
         root = Path(root)
-        self.model = model
+        self.model, self.text_fields = model, text_fields
         self._generations, self._journal = Generations(root), Journal(root)
         self._target: _Target | None = None
 
@@ -80,8 +81,9 @@ class Updates:
         """Open the published generation of an index for writing; arguments and errors as :meth:`Index.open`."""
         root = Path(path)
         generations = Generations(root)
-        facts = Manifest.read(generations.path(generations.require_published())).model
-        return cls(root, RecordedModel(root, facts, encoder, model, device))
+        manifest = Manifest.read(generations.path(generations.require_published()))
+        recorded = RecordedModel(root, manifest.model, encoder, model, device)
+        return cls(root, recorded, manifest.corpus.text_fields)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +112,7 @@ class Updates:
             ModelError: the model cannot be found.
             BundleError: the journal cannot be written, or a generation of another model was published since.
         """
-        payloads = _checked(documents, needs_text=vectors is None)
+        payloads = _checked(documents, self.text_fields, needs_text=vectors is None)
         if not documents:
             return Upserted(0, 0)
         model = self.model
@@ -122,7 +124,7 @@ class Updates:
 
     def upsert_encoded(self, documents: Sequence[Document], vectors: Vectors) -> Upserted:
         """Upsert documents already encoded by :attr:`model`, without normalising their vectors again."""
-        payloads = _checked(documents, needs_text=False)
+        payloads = _checked(documents, self.text_fields, needs_text=False)
         if not documents:
             return Upserted(0, 0)
         unit = _finite(_shaped(vectors, len(documents), self.model.facts), documents)
@@ -146,7 +148,7 @@ class Updates:
         payloads, problems = [""] * len(documents), [""] * len(documents)
         for place, document in enumerate(documents):
             try:
-                payloads[place] = checked_payload(document)
+                payloads[place] = checked_payload(document, self.text_fields)
                 _check_source(document)
             except RejectedRowError as error:
                 problems[place] = str(error)
@@ -278,16 +280,17 @@ def update_facts(root: str | Path) -> UpdateFacts:
         journal.close()
 
 
-def checked_payload(document: Document) -> str:
-    """Check that a document can be stored, and return its payload as JSON.
+def checked_payload(document: Document, text_fields: Sequence[str]) -> str:
+    """Check that a document can be stored, and return its payload as JSON, title and text in it.
 
     Raises:
-        RejectedRowError: the id is empty, or the id or payload is not valid JSON or Unicode.
+        RejectedRowError: the id is empty, the id or payload is not valid JSON or Unicode, or the payload holds another
+            title or text than the document.
     """
     if not document.id:
         raise RejectedRowError("the id is empty")
     try:
-        text = payload_json(document.payload)
+        text = payload_json(document.stored_payload(*text_fields))
     except (TypeError, ValueError, RecursionError) as error:
         raise RejectedRowError(f"the payload holds what JSON cannot: {error}") from None
     if problem := unicode_problem(document.id) or unicode_problem(text):
@@ -295,13 +298,13 @@ def checked_payload(document: Document) -> str:
     return text
 
 
-def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
+def _checked(documents: Iterable[Document], text_fields: Sequence[str], needs_text: bool) -> list[str]:
     """Refuse invalid documents; return the payloads as JSON."""
     payloads = []
     seen: set[str] = set()
     for number, document in enumerate(documents):
         try:
-            payloads.append(checked_payload(document))
+            payloads.append(checked_payload(document, text_fields))
             if document.id in seen:
                 raise RejectedRowError("the id comes twice; give one document for each id")
             if needs_text:
@@ -313,7 +316,7 @@ def _checked(documents: Iterable[Document], needs_text: bool) -> list[str]:
 
 
 def _check_source(document: Document) -> None:
-    if document.image is None and document.vector is None and not document.text.strip():
+    if document.image is None and document.vector is None and not document.full_text.strip():
         raise RejectedRowError("it has no text; give text or its vector")
 
 

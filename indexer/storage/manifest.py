@@ -26,6 +26,7 @@ from models.nesting import Nesting
 
 FILE_NAME = "manifest.json"
 FORMAT_VERSION: Final = 3
+TEXT_FIELDS: Final = ("title", "text")
 _READABLE: Final = (2, 3)
 _NEWER: Final = ("extra_forbidden", "none_required", "literal_error")
 """Kinds of validation errors that a field or value of a later version causes."""
@@ -97,7 +98,7 @@ class CorpusFacts(_Part):
 
     files: list[dict[str, Any]]
     rejected: int
-    text_fields: tuple[str, ...] = ("title", "text")
+    text_fields: tuple[str, str] = TEXT_FIELDS
 
 
 class LexicalFacts(_Part):

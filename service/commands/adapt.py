@@ -136,9 +136,9 @@ def _sample_texts(paths: list[Path], fields: Fields, count: int, rng: np.random.
             continue
         seen += 1
         if len(chosen) < count:
-            chosen.append(row.document.text)
+            chosen.append(row.document.full_text)
         elif (place := int(rng.integers(seen))) < count:
-            chosen[place] = row.document.text
+            chosen[place] = row.document.full_text
     rng.shuffle(chosen)
     return chosen
 

@@ -8,7 +8,7 @@ import pytest
 
 from indexer import Corpus, Fields
 from indexer.corpus import Document, Place
-from models import DataError, InvalidOptionError
+from models import DataError, InvalidOptionError, RejectedRowError
 from tests.conftest import write_lines
 
 
@@ -20,7 +20,8 @@ def read(path, fields=None):
 def test_title_and_text_are_joined_and_every_field_but_the_id_is_payload(tmp_path):
     row = {"_id": "a", "title": "T", "text": " body ", "year": 1999, "tags": ["x", None], "more": {"deep": 1.5}}
     documents, broken = read(write_lines(tmp_path / "corpus.jsonl", [row]))
-    assert documents == [Document("a", "T body", {key: value for key, value in row.items() if key != "_id"})]
+    assert documents == [Document("a", "body", {key: value for key, value in row.items() if key != "_id"}, title="T")]
+    assert documents[0].full_text == "T body"
     assert broken == []
 
 
@@ -34,14 +35,42 @@ def test_title_and_text_are_joined_and_every_field_but_the_id_is_payload(tmp_pat
 )
 def test_ids_may_be_numbers_and_texts_may_be_titles(tmp_path, row, text):
     documents, _ = read(write_lines(tmp_path / "corpus.jsonl", [row]))
-    assert (documents[0].id, documents[0].text) == ("7", text)
+    assert (documents[0].id, documents[0].full_text) == ("7", text)
 
 
 def test_other_field_names(tmp_path):
     path = tmp_path / "corpus.tsv"
     path.write_text("key\tname\tabout\nk\tN\tA\n")
     documents, _ = read(path, Fields(id="key", text="about", title="name"))
-    assert documents == [Document("k", "N A", {"name": "N", "about": "A"})]
+    assert documents == [Document("k", "A", {"name": "N", "about": "A"}, title="N")]
+    assert documents[0].stored_payload("title", "text") == {"name": "N", "about": "A"}  # not stored twice
+
+
+@pytest.mark.parametrize(
+    ("document", "stored"),
+    [
+        (Document("a", "t", {"n": 1}, title="T"), {"title": "T", "text": "t", "n": 1}),
+        (Document("a", "t", {"n": 1, "text": "t"}), {"n": 1, "text": "t"}),
+        (Document("a", "t", {"text": None}), {"text": "t"}),
+        (Document("a", " ", {"n": 1}), {"n": 1}),
+        (Document("a", payload={"text": "of an image"}), {"text": "of an image"}),
+    ],
+)
+def test_title_and_text_of_a_document_are_stored_in_its_payload_once(document, stored):
+    before = dict(document.payload)
+    assert list(document.stored_payload("title", "text").items()) == list(stored.items())
+    assert document.payload == before
+
+
+def test_the_names_of_title_and_text_in_the_payload_are_those_of_the_index():
+    assert Document("a", "t", title="T").stored_payload("name", "about") == {"name": "T", "about": "t"}
+
+
+def test_a_payload_with_another_title_or_text_is_rejected():
+    with pytest.raises(RejectedRowError, match="payload field 'text' holds 'other', the document's text is 't': leave"):
+        Document("a", "t", {"text": "other"}).stored_payload("title", "text")
+    with pytest.raises(RejectedRowError, match="payload field 'name' holds 5, the document's title is 'T'"):
+        Document("a", "t", {"name": 5}, title="T").stored_payload("name", "text")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from indexer import BuildOptions, Corpus, Document, Index, ModelMismatchError, SearchOptions, build_index
+from indexer import (
+    BuildOptions,
+    Corpus,
+    Document,
+    Fields,
+    HybridOptions,
+    Index,
+    LexicalOptions,
+    ModelMismatchError,
+    SearchOptions,
+    build_index,
+)
 from indexer.building.append import append_corpus
 from indexer.building.compact import compact_index
 from indexer.errors import BundleBusyError, BundleCorruptError
@@ -180,7 +191,7 @@ def test_an_update_is_found_at_once_and_by_whoever_opens_the_index(tmp_path):
     with make_index(tmp_path, make_texts(300), ENCODER) as index:
         assert index.upsert([document("new", "w7 w8", note="added"), document("5", "w7 w8 w9")]) == (1, 1)
         (hit, other, *_) = index.search(["w7 w8"]).hits[0]
-        assert (hit.id, hit.payload, other.id) == ("new", {"note": "added"}, "5")
+        assert (hit.id, hit.payload, other.id) == ("new", {"text": "w7 w8", "note": "added"}, "5")
         assert hit.score == pytest.approx(1, abs=1e-3)
         assert len(index) == 301
         assert index.delete(["new", "7", "7", "nosuch"]) == 2
@@ -506,7 +517,7 @@ def test_a_corpus_without_a_document_is_an_error(tmp_path):
 
 
 def test_a_payload_comes_back_as_it_was_given(tmp_path):
-    payload = {"text": "é\u2028", "n": 2**70, "x": 0.1, "deep": {"list": [1, None, True]}, "nul": "a\0b"}
+    payload = {"title": "é\u2028", "text": "w9", "n": 2**70, "x": 0.1, "deep": {"list": [1, None, True]}, "nul": "a\0b"}
     with make_index(tmp_path, ["w1"], ENCODER) as index:
         index.upsert([Document("a", "w9", payload)])
         hit = index.search(["w9"]).hits[0][0]
@@ -516,6 +527,32 @@ def test_a_payload_comes_back_as_it_was_given(tmp_path):
         compact_index(index.root)
         index.reload()
         assert index.search(["w9"]).hits[0][0].payload == payload
+
+
+def test_the_text_of_a_document_is_found_by_words_and_comes_back(tmp_path):
+    hybrid = SearchOptions(k=2, hybrid=HybridOptions())
+    stored = {"title": "Tides", "text": "The tide rises twice a day.", "year": 2020}
+    with make_index(tmp_path, ["w1 w2", "w3"], ENCODER, lexical=LexicalOptions()) as index:
+        index.upsert([Document("4", "The tide rises twice a day.", {"year": 2020}, title="Tides")])
+        for _ in range(2):  # from the journal, and from the next generation
+            for word in ("tide", "tides"):
+                hit = index.search([word], hybrid).hits[0][0]
+                assert (hit.id, hit.payload) == ("4", stored)
+            assert index.get(["4"])["4"].payload == stored
+            compact_index(index.root)
+            index.reload()
+
+
+def test_a_document_is_stored_under_the_field_names_of_the_corpus(tmp_path):
+    corpus = Corpus([write_lines(tmp_path / "c.jsonl", [{"_id": "a", "about": "w1"}])], Fields(text="about"))
+    build_index(corpus, ENCODER, tmp_path / "index", BuildOptions(lexical=LexicalOptions()))
+    with Index.open(tmp_path / "index", encoder=ENCODER) as index:
+        index.upsert([Document("b", "tide")])
+        hit = index.search(["tide"], SearchOptions(k=1, hybrid=HybridOptions())).hits[0][0]
+        assert (hit.id, hit.payload) == ("b", {"about": "tide"})
+    with Updates.open(tmp_path / "index", encoder=ENCODER) as updates:
+        (put,) = updates.put([Document("c", "tide", {"about": "other"})])
+        assert (put.result, put.reason[:33]) == ("rejected", "payload field 'about' holds 'othe")
 
 
 def test_updates_read_before_an_error_are_shown_once_it_is_over(tmp_path, monkeypatch):

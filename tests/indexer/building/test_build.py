@@ -179,7 +179,7 @@ def test_a_new_build_keeps_as_many_generations_as_asked(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dims": 33}, "dims 33: the model has 32 dimensions"),
+        ({"dims": 33}, "dims 33: give 1 to 32, the model's dimension"),
         ({"dims": -1}, "dims -1"),
         ({"dims": 0}, "dims 0"),
         ({"batch_size": 0}, "batch_size 0: give at least 1"),
@@ -187,8 +187,8 @@ def test_a_new_build_keeps_as_many_generations_as_asked(corpus, tmp_path):
         ({"on_error": "ignore"}, "on_error 'ignore': allowed are skip, fail"),
         ({"vectors": "int4"}, "vectors 'int4': allowed are float32, float16, int8"),
         ({"shortlist": "nosuch"}, "shortlist 'nosuch': known are"),
-        ({"shortlist_values": {"links": 8}}, "options links without a shortlist: name the structure"),
-        ({"shortlist": "flat", "target": Target(recall=0.9)}, "shortlist 'flat' together with a target"),
+        ({"shortlist_values": {"links": 8}}, "options links without a structure: name one by shortlist"),
+        ({"shortlist": "flat", "target": Target(recall=0.9)}, "shortlist 'flat' with a target"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_written(corpus, tmp_path, changes, message):

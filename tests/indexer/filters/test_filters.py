@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from indexer.corpus import Document, Place
+from indexer.corpus import Place
 from indexer.errors import BundleCorruptError
 from indexer.filters import index, parse_field, parse_filter
 from indexer.filters import matching as evaluate
 from indexer.filters.parse import MOST_CONDITIONS, MOST_LEVELS, MOST_LISTED, MOST_VALUES
-from indexer.storage.documents import Documents, DocumentWriter
+from indexer.storage.documents import Documents, DocumentWriter, StoredDocument
 from models import InvalidOptionError
 
 # Names that a path of SQLite, a pattern or a quoted string could trip over.
@@ -71,7 +71,7 @@ def write(path, rows, filterable=()):
     path.unlink(missing_ok=True)
     with DocumentWriter(path) as writer:
         writer._connection.execute("PRAGMA synchronous=OFF")  # thousands of files are written here
-        writer.commit([Document(str(i), "t", row) for i, row in enumerate(rows)], [], Place(0, len(rows)))
+        writer.commit([StoredDocument(str(i), row) for i, row in enumerate(rows)], [], Place(0, len(rows)))
         writer.finish(filterable)
     return closing(Documents(path))
 
@@ -411,7 +411,7 @@ def test_threads_filter_at_once(tmp_path):
 
 def test_an_index_that_was_not_written_whole_is_written_anew(tmp_path, monkeypatch):
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
-        writer.commit([Document("0", "t", {"a": 1})], [], Place(0, 1))
+        writer.commit([StoredDocument("0", {"a": 1})], [], Place(0, 1))
         with monkeypatch.context() as patch:
             patch.setattr(index, "_write_field", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):

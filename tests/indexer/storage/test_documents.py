@@ -4,16 +4,16 @@ from contextlib import closing
 
 import pytest
 
-from indexer.corpus import CorpusRow, Document, Place
+from indexer.corpus import Place
 from indexer.errors import BundleCorruptError
 from indexer.filters import parse_filter
-from indexer.storage.documents import Documents, DocumentWriter, StoredDocument
+from indexer.storage.documents import Documents, DocumentWriter, Rejected, StoredDocument
 
 
 @pytest.fixture
 def path(tmp_path):
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
-        writer.commit([Document(str(i), "t", {"n": i, "ü": ["\u2028"]}) for i in range(1500)], [], Place(0, 1500))
+        writer.commit([StoredDocument(str(i), {"n": i, "ü": ["\u2028"]}) for i in range(1500)], [], Place(0, 1500))
         writer.finish()
     return tmp_path / "d.sqlite"
 
@@ -73,10 +73,10 @@ def test_threads_read_at_once_and_close_ends_all(path):
 
 
 def test_the_writer_takes_up_where_it_stood(tmp_path):
-    row = CorpusRow("f", 3, Place(0, 3), None, "why")
+    row = Rejected("f", 3, "why")
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
         assert (writer.count, writer.place, writer.complete) == (0, Place(), False)
-        writer.commit([Document("a", "t", {}), Document("b", "t", {})], [row], Place(0, 3))
+        writer.commit([StoredDocument("a", {}), StoredDocument("b", {})], [row], Place(0, 3))
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
         assert (writer.count, writer.place, writer.complete, writer.rejected_count) == (2, Place(0, 3), False, 1)
         assert writer.known(["a", "c", "b"]) == {"a", "b"}
@@ -85,7 +85,7 @@ def test_the_writer_takes_up_where_it_stood(tmp_path):
 
 def test_a_batch_goes_in_whole_or_not_at_all(tmp_path):
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
-        writer.commit([Document("a", "t", {})], [], Place(0, 1))
+        writer.commit([StoredDocument("a", {})], [], Place(0, 1))
         with pytest.raises(Exception, match="UNIQUE"):
-            writer.commit([Document("b", "t", {}), Document("a", "t", {})], [], Place(0, 3))
+            writer.commit([StoredDocument("b", {}), StoredDocument("a", {})], [], Place(0, 3))
         assert (writer.count, writer.place) == (1, Place(0, 1))
