@@ -97,7 +97,7 @@ class TestFullDisk:
 
     def test_a_snapshot_leaves_nothing_behind(self, root, mrl):
         with Updates.open(root) as updates:
-            updates.upsert([Document(f"n{i}", "w1", {"text": "w1 " * 100}) for i in range(300)])
+            updates.upsert([Document(f"n{i}", "w1", {"padding": "w1 " * 100}) for i in range(300)])
         target = root.parent / "copies" / "one"
         with full_disk(10_000):
             status, _, err = mrl("index", "snapshot", root, target, "--copy")
@@ -302,7 +302,7 @@ class TestMemory:
 
 def _append_until_refused(updates, done):
     while True:
-        documents = [Document(f"{done}-{i}", "w1 w2", {"text": "w1 " * 100}) for i in range(10)]
+        documents = [Document(f"{done}-{i}", "w1 w2", {"padding": "w1 " * 100}) for i in range(10)]
         try:
             updates.upsert(documents)
         except BundleStorageError as error:

@@ -8,7 +8,8 @@ import pytest
 
 from indexer import Corpus, Fields
 from indexer.corpus import Document, Place
-from models import DataError, InvalidOptionError, RejectedRowError
+from models import DataError, InvalidOptionError
+from models.errors import RejectedRowError
 from tests.conftest import write_lines
 
 

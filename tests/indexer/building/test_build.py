@@ -186,7 +186,7 @@ def test_a_new_build_keeps_as_many_generations_as_asked(corpus, tmp_path):
         ({"keep": 0}, "keep 0: give at least 1"),
         ({"on_error": "ignore"}, "on_error 'ignore': allowed are skip, fail"),
         ({"vectors": "int4"}, "vectors 'int4': allowed are float32, float16, int8"),
-        ({"shortlist": "nosuch"}, "shortlist 'nosuch': known are"),
+        ({"shortlist": "nosuch"}, "shortlist 'nosuch': give one of"),
         ({"shortlist_values": {"links": 8}}, "options links without a structure: name one by shortlist"),
         ({"shortlist": "flat", "target": Target(recall=0.9)}, "shortlist 'flat' with a target"),
     ],

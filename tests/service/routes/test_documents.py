@@ -292,7 +292,7 @@ def test_writes_of_many_clients_and_another_process_are_all_there(client, served
         thread.start()
     with Updates.open(root) as other:
         other.upsert([Document("elsewhere", "w1 w2", {"n": 1})])
-    assert client.get("/v1/documents/elsewhere").json() == {"id": "elsewhere", "payload": {"n": 1}}
+    assert client.get("/v1/documents/elsewhere").json() == {"id": "elsewhere", "payload": {"text": "w1 w2", "n": 1}}
     for thread in threads:
         thread.join()
     with Index.open(root) as index:
@@ -310,7 +310,7 @@ def test_documents_are_read_across_generations(built, tmp_path):
             if step % 3:
                 unique = list(dict.fromkeys(ids))
                 index.upsert([Document(one, "w1 w2", {"step": step}) for one in unique])
-                state.update({one: {"step": step} for one in unique})
+                state.update({one: {"text": "w1 w2", "step": step} for one in unique})
             else:
                 index.delete(ids)
                 for one in ids:
