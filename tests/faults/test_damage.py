@@ -179,8 +179,8 @@ def test_damage_gets_no_new_checksum_by_a_compaction(full, tmp_path, name):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (1, "has format version 1, this program reads 2: build the index again with this version"),
-        (3, "has format version 3, this program reads 2: upgrade this program, or use the version that wrote it"),
+        (1, "has format version 1, this program reads 2 and 3: build the index again with this version"),
+        (4, "has format version 4, this program reads 2 and 3: upgrade this program, or use the version that wrote it"),
     ],
 )
 def test_an_older_or_newer_format_says_what_to_do(root, mrl, version, message):
