@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 
 # Options that spread the tests over processes; PARALLEL= runs them in one.
 PARALLEL ?= --numprocesses 2 --dist loadfile
-UNCOMPILED := tests/models/test_nesting.py
+UNCOMPILED := tests/indexer/kernels tests/models/test_nesting.py tests/models/evaluation/test_neighbours.py
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
