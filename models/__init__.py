@@ -20,6 +20,7 @@ from models.errors import (
     ImageError,
     InvalidOptionError,
     ModelError,
+    OptionalDependencyError,
     TrainingError,
 )
 from models.nesting import Nesting, Vectors, truncate
@@ -117,6 +118,7 @@ __all__ = [
     "LearnedAdapter",
     "ModelError",
     "Nesting",
+    "OptionalDependencyError",
     "Pair",
     "PairScore",
     "Prompts",

@@ -1,6 +1,6 @@
-"""HTTP over an opened index, the ``mrl`` command, and the client.
+"""HTTP service over an opened index, the ``mrl`` command, and the client.
 
-The application's names are loaded when first used, so that ``service.client`` can be imported without them.
+The exported names are imported on first use, so that ``service.client`` can be imported without the framework.
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""One envelope for every error that leaves the service: ``{"error": {"type", "code", "message", "param"}}``."""
+"""Error responses: every error of the service has the envelope ``{"error": {"type", "code", "message", "param"}}``.
+
+Exceptions of the service itself:
+
+Exception
+├── ServiceError              an error with its HTTP status
+└── ClientDisconnectedError   nobody is left to answer
+
+Exceptions of ``models`` and ``indexer`` are mapped to a status by their class.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +22,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from indexer.errors import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError, OutOfMemoryError
-from models.errors import AdaptiveRetrievalError, InvalidOptionError, ModelError
+from indexer import BundleBusyError, BundleError, BundleStorageError, ModelMismatchError, OutOfMemoryError
+from models import AdaptiveRetrievalError, InvalidOptionError, ModelError
 
 logger = logging.getLogger("mrl.service")
 
@@ -24,7 +33,7 @@ _CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
 
-_FAMILIES: Final[tuple[tuple[type[AdaptiveRetrievalError], tuple[HTTPStatus, str]], ...]] = (
+_STATUS_BY_ERROR: Final[tuple[tuple[type[AdaptiveRetrievalError], tuple[HTTPStatus, str]], ...]] = (
     (ModelMismatchError, (HTTPStatus.CONFLICT, "model_mismatch")),
     (BundleBusyError, (HTTPStatus.SERVICE_UNAVAILABLE, "busy")),
     (BundleStorageError, (HTTPStatus.INSUFFICIENT_STORAGE, "storage_failed")),
@@ -32,24 +41,24 @@ _FAMILIES: Final[tuple[tuple[type[AdaptiveRetrievalError], tuple[HTTPStatus, str
     (OutOfMemoryError, (HTTPStatus.SERVICE_UNAVAILABLE, "out_of_memory")),
     (ModelError, (HTTPStatus.SERVICE_UNAVAILABLE, "model_failed")),
 )
-"""What an error is answered with: by the first of its kinds."""
+"""Status and code by class of error; the first match wins."""
 _UNEXPECTED: Final = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error")
-
-
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
-class ClientGoneError(Exception):
-    """The client closed the connection while its request waited."""
+class ClientDisconnectedError(Exception):
+    """The client closed the connection while its request was queued."""
 
 
 class ServiceError(Exception):
-    """An error with the HTTP status it is answered with.
+    """An error with the HTTP status of its response.
 
     Attributes:
-        status, code, message: for the envelope.
-        retry_after: seconds after which trying again makes sense.
-        param: the option that is to blame.
+        status: HTTP status.
+        code: machine-readable code for the envelope.
+        message: for the envelope.
+        retry_after: seconds after which to retry; None if a retry makes no sense.
+        param: the invalid option, if any.
     """
 
     def __init__(
@@ -61,21 +70,27 @@ class ServiceError(Exception):
 
 
 def envelope(status: int, code: str, message: str, param: str | None = None, **headers: str) -> JSONResponse:
-    """Make an error answer."""
+    """Return an error response."""
     kind = "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "service_error"
-    # What a client sent may hold lone surrogates, which UTF-8 cannot carry back.
+    # What a client sent may contain lone surrogates, which UTF-8 cannot encode.
     content = {
         "error": {"type": kind, "code": code, "message": _printable(message), "param": param and _printable(param)}
     }
     return JSONResponse(content, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def install(app: FastAPI) -> None:
-    """Answer the exceptions of the routes by the envelope; :class:`service.http.frame.Frame` answers all others."""
+def internal_error() -> JSONResponse:
+    """Return the response to a request that failed because of a bug; it discloses nothing."""
+    message = "internal error; the log of the service has the traceback"
+    return envelope(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer exceptions of routes with the envelope; :class:`service.http.frame.Frame` handles all others."""
     app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(ClientGoneError, _client_gone)
+    app.add_exception_handler(ClientDisconnectedError, _client_disconnected)
     app.add_exception_handler(InvalidOptionError, _invalid_option)
-    app.add_exception_handler(AdaptiveRetrievalError, _refused)
+    app.add_exception_handler(AdaptiveRetrievalError, _library_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(MemoryError, _out_of_memory)
@@ -85,36 +100,36 @@ async def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
     headers = {}
     if error.retry_after is not None:
-        # The standard header knows whole seconds only; many clients understand the other one too.
+        # Retry-After has a resolution of a second; many clients also understand retry-after-ms.
         headers = {
             "Retry_After": str(math.ceil(error.retry_after)),
             "retry_after_ms": str(math.ceil(error.retry_after * 1e3)),
         }
-    return envelope(error.status, error.code, _told(error), error.param, **headers)
+    return envelope(error.status, error.code, _with_notes(error), error.param, **headers)
 
 
-async def _client_gone(request: Request, error: Exception) -> Response:
-    """Nobody reads this; the status is for the access log and the metrics, as proxies write it."""
+async def _client_disconnected(request: Request, error: Exception) -> Response:
+    """Return nginx's status for a closed connection: nobody reads it, but the access log and the metrics have it."""
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 async def _invalid_option(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidOptionError)
-    return envelope(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_option", _told(error), error.param)
+    return envelope(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_option", _with_notes(error), error.param)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    """Answer what is neither the client's fault nor a bug: the model, the index or the disk."""
-    status, code = next((answer for kind, answer in _FAMILIES if isinstance(error, kind)), _UNEXPECTED)
+async def _library_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that is neither the client's fault nor a bug: of the model, the index or the disk."""
+    status, code = next((answer for kind, answer in _STATUS_BY_ERROR if isinstance(error, kind)), _UNEXPECTED)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, request.url.path, error)
     headers = {"Retry_After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return envelope(status, code, _told(error), **headers)
+    return envelope(status, code, _with_notes(error), **headers)
 
 
 async def _out_of_memory(request: Request, error: Exception) -> JSONResponse:
     logger.error("%s %s: out of memory: %s", request.method, request.url.path, error)
-    message = "the service has not enough memory for this now: ask for less at once, or try again"
+    message = "not enough memory for this request: send a smaller one, or try again later"
     return envelope(HTTPStatus.SERVICE_UNAVAILABLE, "out_of_memory", message, Retry_After="1")
 
 
@@ -124,7 +139,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     if problem["type"] == "json_invalid":
         reason = problem.get("ctx", {}).get("error", problem["msg"])
         return envelope(HTTPStatus.BAD_REQUEST, "invalid_json", f"the body is not JSON: {reason}")
-    # The first part says "body" or "query"; a union's branches name types, which no client knows.
+    # The first part is "body" or "query", which is no option's name.
     path = [str(part) for part in problem["loc"][1:]]
     param = ".".join(path) or None
     message = f"{param or 'the body'}: {problem['msg']}{_given(problem)}"
@@ -142,14 +157,14 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods of a path: by itself the framework names those of one of its routes."""
+    """Return all methods of a path; the framework itself reports those of one matching route only."""
     scopes = {method: {**request.scope, "method": method} for method in ("DELETE", "GET", "POST", "PUT")}
     routes = request.app.routes
-    return [name for name, scope in scopes.items() if any(one.matches(scope)[0] == Match.FULL for one in routes)]
+    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] == Match.FULL for route in routes)]
 
 
-def _told(error: Exception) -> str:
-    """Return the message, and the notes that were added to it on its way."""
+def _with_notes(error: Exception) -> str:
+    """Return the message and the notes added to the exception."""
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 

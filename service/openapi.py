@@ -1,4 +1,4 @@
-"""The OpenAPI document of the service, as a file: ``python -m service.openapi docs/openapi.json``."""
+"""Writes the OpenAPI document of the service to a file: ``python -m service.openapi docs/openapi.json``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from service.settings import Settings
 
 
 def document() -> dict[str, Any]:
-    """Return the document of a service that wants API keys, whatever the environment says."""
+    """Return the document of a service that requires API keys, independent of the environment."""
     key = SecretStr(secrets.token_urlsafe(32))
     settings = Settings(index=Path("index"), auth="keys", keys=None, api_key=key, api_key_file=None)
     return create_app(settings).openapi()
 
 
 def main() -> None:
-    """Write the document to the file named, or else to standard output."""
+    """Write the document to the file given as argument, or to standard output."""
     text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(text, encoding="utf-8")

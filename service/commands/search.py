@@ -125,7 +125,7 @@ def search(
     if json_output:
         value: dict[str, Any] = {
             "results": [asdict(hit) for hit in found.hits[0]],
-            "plan": PlanOut.of(found.plan).model_dump(),
+            "plan": PlanOut.from_plan(found.plan).model_dump(),
             "stages": [asdict(stage) for stage in found.stages],
         }
         print_json(value)

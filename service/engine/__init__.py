@@ -1,1 +1,1 @@
-"""The open index behind the routes: dispatch, search, reload, compaction."""
+"""The open index behind the routes: dispatching, searching, reloading, compacting."""

@@ -1,4 +1,4 @@
-"""Compaction in the background: a process of its own folds the updates of the served index into a new generation."""
+"""Background compaction: a child process folds the updates of the served index into a new generation."""
 
 from __future__ import annotations
 
@@ -14,30 +14,21 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field
-
 from service.errors import ServiceError
+from service.schemas.compaction import CompactionFacts
 from service.settings import Settings
 
 logger = logging.getLogger("mrl.service")
 _NICENESS: Final = 10
 
 
-class CompactionFacts(BaseModel):
-    """The newest compaction that this process started."""
-
-    state: Literal["none", "running", "done", "failed"] = "none"
-    started: datetime | None = None
-    ended: datetime | None = None
-    generation: str | None = Field(default=None, description="What it published, where it is done.")
-    message: str | None = Field(default=None, description="Why it failed.")
-
-
 class Compaction:
-    """Runs ``mrl index compact`` beside the service, one at a time.
+    """Runs ``mrl index compact`` in a child process, one at a time.
 
-    In a process of its own, at a lower priority: it computes for seconds to minutes, and what it needs of memory goes
-    back to the system at its end.
+    The process has a lower priority, because it computes for seconds to minutes, and returns its memory when it ends.
+
+    Attributes:
+        facts: about the latest compaction.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,23 +39,23 @@ class Compaction:
 
     @property
     def running(self) -> bool:
-        """Whether one is under way."""
+        """Whether a compaction is running."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> CompactionFacts:
-        """Begin one.
+        """Start a compaction.
 
         Raises:
-            ServiceError: 409 while one is running.
+            ServiceError: 409, because one is running.
         """
         if self.running:
-            raise ServiceError(HTTPStatus.CONFLICT, "busy", "a compaction is running; wait until it has ended")
+            raise ServiceError(HTTPStatus.CONFLICT, "busy", "a compaction is already running; wait until it ends")
         self.facts = CompactionFacts(state="running", started=datetime.now(UTC))
         self._task = asyncio.create_task(self._run())
         return self.facts
 
     async def close(self) -> None:
-        """End one that is running; the published generation stays as it is."""
+        """Stop a running compaction; the published generation is not affected."""
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.terminate()
@@ -78,22 +69,22 @@ class Compaction:
         if settings.model:
             command += ["--model", settings.model]
         try:
-            # The service's settings, a key among them, are none of its business.
+            # Without the service's settings, which include the API key.
             environment = {name: value for name, value in os.environ.items() if not name.startswith("MRL_")}
             self._process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment)
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
             out, err = await self._process.communicate()
         except OSError as error:
-            self._ended("failed", message=str(error))
+            self._finish("failed", message=str(error))
             return
         if self._process.returncode:
             lines = err.decode("utf-8", "replace").strip().splitlines()
-            self._ended("failed", message=lines[-1] if lines else _exit(self._process.returncode))
+            self._finish("failed", message=lines[-1] if lines else _describe_exit(self._process.returncode))
             return
-        self._ended("done", generation=json.loads(out)["generation"])
+        self._finish("done", generation=json.loads(out)["generation"])
 
-    def _ended(
+    def _finish(
         self, state: Literal["done", "failed"], generation: str | None = None, message: str | None = None
     ) -> None:
         self.facts = self.facts.model_copy(
@@ -105,9 +96,7 @@ class Compaction:
             logger.info("compaction of %s published generation %s", self._settings.index, generation)
 
 
-def _exit(status: int) -> str:
+def _describe_exit(status: int) -> str:
     if status == -signal.SIGKILL:
-        return (
-            "it was killed (SIGKILL), as systems do when memory runs out: give the service more, or compact elsewhere"
-        )
+        return "killed (SIGKILL), usually because memory ran out: give the service more, or compact on another machine"
     return f"exit status {status}"

@@ -1,4 +1,4 @@
-"""Work on a few threads: at once where one is free, else queued, and what waits together is run together."""
+"""A thread-pool dispatcher with dynamic batching and load shedding."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from service.errors import ClientGoneError, ServiceError
+from service.errors import ClientDisconnectedError, ServiceError
 
 _T = TypeVar("_T")
 _I = TypeVar("_I")
 _SMOOTHING = 0.1
-"""Weight of the newest batch in the running mean of what a job costs."""
+"""Weight of the newest batch in the moving average of the time per job."""
 
-_MOST_GROWTH = 2.0
-_LEAST_SECONDS = 0.002
-"""A batch counts at most as this many times the mean, and this much more."""
+_MAX_GROWTH = 2.0
+_GROWTH_SECONDS = 0.002
+"""A batch counts as at most ``_MAX_GROWTH`` times the average plus ``_GROWTH_SECONDS``."""
 
 Step = Callable[[Sequence[_I], int], Sequence[_T | BaseException]]
-"""Does several jobs at once: gets their items and the number of cores it may use, returns an outcome for each."""
+"""Runs several jobs at once: takes their items and the number of cores to use, returns an outcome for each item."""
 
 
 class Limits(NamedTuple):
-    """What may wait.
+    """Limits of a queue.
 
     Attributes:
-        pending: jobs that run or wait.
-        wait_seconds: a job that would wait longer, by what jobs have cost lately, is refused.
-        batch: jobs run together.
+        pending: most jobs running or queued.
+        wait_seconds: a job is refused if its estimated waiting time, by the recent time per job, is longer.
+        batch: most jobs run together.
     """
 
     pending: int
@@ -43,17 +43,17 @@ class Limits(NamedTuple):
 
 
 class Observer(Protocol):
-    """Is told of what is run."""
+    """Receives events of a dispatcher, for metrics."""
 
     def batch(self, jobs: int, waited: Sequence[float]) -> None:
-        """So many jobs are run together; each has waited so many seconds."""
+        """Record that ``jobs`` are about to run together, each after waiting this many seconds."""
 
     def refused(self, reason: str) -> None:
-        """A job was not run: ``overloaded``, ``deadline`` or ``client_gone``."""
+        """Record that a job was not run: ``overloaded``, ``deadline`` or ``client_gone``."""
 
 
 class NullObserver:
-    """Is not interested."""
+    """Ignores all events."""
 
     def batch(self, jobs: int, waited: Sequence[float]) -> None:
         """Do nothing."""
@@ -64,7 +64,7 @@ class NullObserver:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One request's work; ``group`` is None where it runs alone."""
+    """The work of one request; ``group`` is None if it runs alone."""
 
     group: Hashable | None
     step: Step[Any, Any]
@@ -74,22 +74,22 @@ class _Job:
 
 
 class Dispatcher:
-    """Hands jobs to threads. All of its state belongs to the event loop; threads only run steps.
+    """Runs jobs on a fixed number of threads. The event loop owns all state; threads only run steps.
 
-    A job that finds a thread idle starts at once and alone. Where all are busy it waits; a thread that becomes free
-    takes the job that waited longest, and with it those of its group, up to its share of all that wait. So batches are
-    as large as the load makes them, and nobody waits for a batch to fill.
+    If a thread is idle, a job starts at once, alone. Otherwise it is queued. A thread that becomes free takes the job
+    that has waited longest together with queued jobs of the same group, up to its share of the queue. Batches therefore
+    grow with the load, and no job waits for a batch to fill.
     """
 
     def __init__(self, name: str, threads: int, cores: int, limits: Limits, observer: Observer | None = None) -> None:
-        """Make the threads.
+        """Create the threads.
 
         Args:
-            name: of the threads.
-            threads: steps that run at the same time.
-            cores: divided among the steps that run.
-            limits: what may wait.
-            observer: is told of each batch and refusal.
+            name: prefix of the threads' names.
+            threads: number of steps that run at the same time.
+            cores: number of cores, divided among the running steps.
+            limits: of the queue.
+            observer: receives each batch and refusal; none if None.
         """
         self.threads, self._cores, self._limits = threads, cores, limits
         self._observer: Observer = observer or NullObserver()
@@ -101,31 +101,31 @@ class Dispatcher:
 
     @property
     def pending(self) -> int:
-        """Jobs that run or wait."""
+        """Number of jobs running or queued."""
         return self._running + len(self._waiting)
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait."""
+        """Number of queued jobs."""
         return len(self._waiting)
 
     def check_room(self) -> None:
-        """Refuse what could not be run in time.
+        """Refuse a job that could not run in time.
 
         Raises:
-            ServiceError: 503; as many jobs as allowed are pending, or those that wait will take too long.
+            ServiceError: 503, because too many jobs are pending or the queue takes too long.
         """
-        retry_after = self.full
+        retry_after = self.retry_after
         if retry_after is not None:
             self._observer.refused("overloaded")
-            message = f"{self.pending} requests are being answered or wait; try again"
+            message = f"the service is at its limit: {self.pending} requests are pending; try again"
             raise ServiceError(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", message, retry_after=retry_after)
 
     @property
-    def full(self) -> float | None:
-        """Seconds after which to come again, where there is no room for another job; None where there is."""
+    def retry_after(self) -> float | None:
+        """Seconds after which to retry if there is no room for another job; None if there is room."""
         expected = self.pending * self._job_seconds / self.threads
-        # However long jobs take, one may wait for each thread: else slow ones would leave threads idle.
+        # One job may always wait per thread: otherwise slow jobs would leave threads idle.
         soon = len(self._waiting) < self.threads or expected <= self._limits.wait_seconds
         if soon and self.pending < self._limits.pending:
             return None
@@ -136,14 +136,14 @@ class Dispatcher:
         step: Callable[[], _T],
         *,
         deadline: float | None = None,
-        gone: Callable[[], Awaitable[None]] | None = None,
+        client_disconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> _T:
-        """Run a step alone; see :meth:`run_together` for arguments and errors."""
+        """Run a step alone; arguments and errors are those of :meth:`run_together`."""
 
         def alone(items: Sequence[None], cores: int) -> Sequence[_T]:
             return [step()]
 
-        return await self.run_together(None, alone, None, deadline=deadline, gone=gone)
+        return await self.run_together(None, alone, None, deadline=deadline, client_disconnected=client_disconnected)
 
     async def run_together(
         self,
@@ -152,20 +152,21 @@ class Dispatcher:
         item: _I,
         *,
         deadline: float | None = None,
-        gone: Callable[[], Awaitable[None]] | None = None,
+        client_disconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> _T:
-        """Run a job, together with waiting ones of its group.
+        """Run a job, together with queued jobs of its group.
 
         Args:
-            group: jobs of equal groups have steps that do the same; None for a job that runs alone.
-            step: raises, or returns an outcome for each item; an exception among them is raised for that job alone.
-            item: what the step is to do for this job.
-            deadline: by ``time.monotonic()``; past it the job is not begun, and nobody waits for its end.
-            gone: returns when the client has gone; asked only while the job waits, which then is not begun.
+            group: jobs with equal groups have interchangeable steps; None for a job that runs alone.
+            step: raises, or returns an outcome for each item. An outcome that is an exception is raised for its job.
+            item: the step's input for this job.
+            deadline: in terms of ``time.monotonic()``. Once it has passed, a queued job is dropped and a running one is
+                no longer awaited.
+            client_disconnected: returns when the client has disconnected, which drops the job if it is still queued.
 
         Raises:
-            ServiceError: 503 where :meth:`check_room` refuses; 408 past the deadline.
-            ClientGoneError: the client went before the job began.
+            ServiceError: 503 as of :meth:`check_room`; 408 if the deadline passes.
+            ClientDisconnectedError: the client disconnected before the job started.
         """
         self.check_room()
         loop = asyncio.get_running_loop()
@@ -174,8 +175,8 @@ class Dispatcher:
         self._start()
         timer = None if deadline is None else loop.call_at(loop.time() + deadline - job.entered, self._late, job)
         watcher = None
-        if gone is not None and self._waiting and job in self._waiting:
-            watcher = asyncio.create_task(self._watch(job, gone))
+        if client_disconnected is not None and self._waiting and job in self._waiting:
+            watcher = asyncio.create_task(self._watch(job, client_disconnected))
         try:
             result: _T = await job.future
             return result
@@ -186,9 +187,9 @@ class Dispatcher:
                 watcher.cancel()
 
     async def on_every_thread(self, step: Callable[[], None]) -> None:
-        """Run a step once on each thread, after what is running; what waits goes on waiting meanwhile."""
+        """Run a step once on each thread, after running jobs and before queued ones."""
         loop = asyncio.get_running_loop()
-        # Each thread stays until all have come, so that none runs the step twice in another's place.
+        # Each thread blocks until all have arrived, so that none runs the step twice.
         together: asyncio.Future[None] = loop.create_future()
         arrived = 0
 
@@ -208,18 +209,18 @@ class Dispatcher:
         try:
             await asyncio.gather(*(loop.run_in_executor(self._executor, visit) for _ in range(self.threads)))
         finally:
-            # Where this was cancelled, a visit that had not begun never will, and nobody may wait for it.
+            # If this was cancelled, visits that have not started never will; release the threads that wait for them.
             if not together.done():
                 together.set_result(None)
 
     async def close(self) -> None:
-        """Wait for what runs and waits, and end the threads."""
+        """Wait for all pending jobs, then stop the threads."""
         while self.pending:
             await asyncio.sleep(0.01)
         await asyncio.to_thread(self._executor.shutdown, wait=True)
 
     def _start(self) -> None:
-        """Give idle threads what waits."""
+        """Give queued jobs to idle threads."""
         while self._waiting and self._busy < self.threads:
             batch = self._next_batch()
             if batch:
@@ -247,19 +248,19 @@ class Dispatcher:
         return batch
 
     def _work(self, batch: Sequence[_Job], cores: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Run a batch, on a thread."""
+        """Run a batch. Called on a thread of the pool."""
         started = time.monotonic()
         outcomes = _outcomes(batch, cores)
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nobody awaits the outcomes
             loop.call_soon_threadsafe(self._finish, batch, outcomes, time.monotonic() - started)
 
     def _finish(self, batch: Sequence[_Job], outcomes: Sequence[Any], seconds: float) -> None:
         self._busy -= 1
         self._running -= len(batch)
-        # One that took long, because something else did, must not have others refused: lasting change is followed soon.
-        cost = min(seconds / len(batch), _MOST_GROWTH * self._job_seconds + _LEAST_SECONDS)
+        # A single slow batch must not cause refusals; a lasting change is followed within a few batches.
+        cost = min(seconds / len(batch), _MAX_GROWTH * self._job_seconds + _GROWTH_SECONDS)
         self._job_seconds += _SMOOTHING * (cost - self._job_seconds)
-        self._start()  # first of all: the thread is idle, while those who wait for outcomes take their time
+        self._start()  # first, because the thread is idle while the callers below take their time
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.future.done():
                 continue
@@ -271,14 +272,14 @@ class Dispatcher:
     def _late(self, job: _Job) -> None:
         if not job.future.done():
             self._observer.refused("deadline")
-            message = "the request's deadline (X-Timeout-Ms) passed before it was answered"
+            message = "the request was not answered before its deadline (X-Timeout-Ms)"
             job.future.set_exception(ServiceError(HTTPStatus.REQUEST_TIMEOUT, "deadline_exceeded", message))
 
-    async def _watch(self, job: _Job, gone: Callable[[], Awaitable[None]]) -> None:
-        await gone()
+    async def _watch(self, job: _Job, client_disconnected: Callable[[], Awaitable[None]]) -> None:
+        await client_disconnected()
         if job in self._waiting and not job.future.done():
             self._observer.refused("client_gone")
-            job.future.set_exception(ClientGoneError())
+            job.future.set_exception(ClientDisconnectedError())
 
 
 async def _wait(future: asyncio.Future[None]) -> None:
@@ -291,6 +292,6 @@ def _outcomes(batch: Sequence[_Job], cores: int) -> Sequence[Any]:
     except BaseException as error:
         if len(batch) == 1:
             return [error]
-        # One of them may be to blame: the others must not suffer for it.
+        # One job may have caused the error: run each alone, so that the others succeed.
         return [_outcomes([job], cores)[0] for job in batch]
     return outcomes

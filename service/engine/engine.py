@@ -1,4 +1,4 @@
-"""The opened index behind the routes: loaded in the background, searched and changed on threads, never on the loop."""
+"""The open index behind the routes: opened in the background, used on threads and never on the event loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-from indexer import BundleError, Generations, Index, SearchOptions
-from indexer.kernels.threads import cores
-from indexer.watch import WatchOptions
-from models.classifier.classifier import Classifier, load_classifier
-from models.errors import AdaptiveRetrievalError, InvalidOptionError
+from indexer import BundleError, Generations, Index, SearchOptions, WatchOptions, cores
+from models import AdaptiveRetrievalError, Classifier, InvalidOptionError
+from models.classifier.classifier import load_classifier
 from service.engine.compaction import Compaction
 from service.engine.dispatcher import Dispatcher, Limits
 from service.errors import ServiceError
@@ -30,30 +28,30 @@ _T = TypeVar("_T")
 _SMALL_PNG: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="
 )
-_LONGEST_PAUSE: Final = 60.0
-"""Seconds between tries to take up a generation that cannot be opened."""
+_MAX_PAUSE: Final = 60.0
+"""Longest time in seconds between attempts to open a generation that cannot be opened."""
 
 
 class Engine:
-    """Opens the index, follows what is published, and runs what takes time on threads with bounded queues.
+    """Opens the index, follows published generations, and runs long steps on threads with bounded queues.
 
     Attributes:
         settings: of the service.
-        metrics: of this application.
-        reads: runs searches and whatever else reads.
-        writes: runs what changes documents, one after another.
+        metrics: of the application.
+        reads: dispatcher of searches and other reads.
+        writes: dispatcher of changes to documents, which run one at a time.
         compaction: of the index, in the background.
-        failure: why the index could not be opened.
-        classifier: classifies texts; None where there is none.
-        draining: whether the service is about to stop, and should get no new clients.
-        traces: where spans are written; None where they are not.
+        failure: why the index could not be opened; None if it could, or is being opened.
+        classifier: of texts or images; None if none is served.
+        draining: whether the service is about to stop and reports unready.
+        traces: writes trace spans; None if traces are off.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.metrics = settings, Metrics()
         limits = Limits(settings.max_pending, settings.max_wait_milliseconds / 1e3, settings.max_batch)
         self.reads = Dispatcher("search", settings.threads, cores(), limits, self.metrics)
-        # Writes are few and long: how many wait is bounded, not for how long.
+        # Writes are few and long: their queue is limited in length, not in time.
         self.writes = Dispatcher("write", 1, cores(), limits._replace(wait_seconds=math.inf))
         self.compaction = Compaction(settings)
         self._index: Index | None = None
@@ -68,52 +66,56 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether searches can be answered."""
+        """Whether the index is open and warm."""
         return self._index is not None
 
     @property
     def index(self) -> Index:
-        """The opened index.
+        """The open index.
 
         Raises:
-            ServiceError: it is not open (yet).
+            ServiceError: 503, because the index is not open yet or cannot be opened.
         """
         if self._index is None:
-            reason = "the index is being opened, or waited for" if self.settings.wait else "the index is being opened"
+            reason = (
+                "the index is being opened, or none is published yet"
+                if self.settings.wait
+                else "the index is being opened"
+            )
             if self.failure:
                 reason = f"the index cannot be opened: {self.failure}"
             raise ServiceError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", reason, retry_after=1)
         return self._index
 
     async def load(self) -> None:
-        """Open the index and its encoder and search once on every thread, so that the first requests find all warm."""
+        """Open the index and its encoder, and search once on every thread, so that the first requests are fast."""
         try:
-            await self._published()
+            await self._wait_for_index()
             index = await self.reads.run(self._open)
             await self.reads.on_every_thread(partial(_search_once, index))
             self._index = index
             self._following = asyncio.create_task(self._follow())
         except Exception as error:
-            # Whatever it is, /readyz has to tell it: a service that is "being opened" for ever helps nobody.
+            # Any error ends the loading, so that /readyz reports it instead of "being opened" forever.
             expected = isinstance(error, AdaptiveRetrievalError)
             logger.error("cannot open %s: %s", self.settings.index, error, exc_info=None if expected else error)
             self.failure = error
 
-    async def _published(self) -> None:
-        """Wait, where the settings say so, until there is a generation to serve."""
+    async def _wait_for_index(self) -> None:
+        """Wait until a generation is published, if the settings say so."""
         generations = Generations(self.settings.index)
-        told = False
+        logged = False
         while self.settings.wait and await asyncio.to_thread(generations.published) is None:
-            if not told:
-                logger.info("nothing is published at %s yet: waiting", self.settings.index)
-                told = True
+            if not logged:
+                logger.info("no index is published at %s yet; waiting for one", self.settings.index)
+                logged = True
             await asyncio.sleep(self.settings.follow_seconds or 1)
 
     async def run(self, step: Callable[[], _T], deadline: float | None = None) -> _T:
         """Run a step that reads.
 
         Raises:
-            ServiceError: too many wait, or the deadline has passed.
+            ServiceError: too many requests are pending, or the deadline passed.
         """
         return await self.reads.run(step, deadline=deadline)
 
@@ -121,21 +123,21 @@ class Engine:
         """Run a step that changes documents.
 
         Raises:
-            ServiceError: too many wait, or the deadline has passed; the change may have been made nevertheless.
+            ServiceError: too many requests are pending, or the deadline passed; the change may still be made.
         """
         return await self.writes.run(step, deadline=deadline)
 
     async def reload(self) -> bool:
-        """Go over to the published generation, warm, while searches go on; return whether it is another.
+        """Switch to the published generation without interrupting searches; return whether it changed.
 
         Raises:
-            AdaptiveRetrievalError: it cannot be opened. The one that is served stays.
+            AdaptiveRetrievalError: the generation cannot be opened. The current one stays in service.
         """
         index = self.index
         try:
             changed = await asyncio.to_thread(index.reload)
             if changed:
-                # Each search thread opens the documents now: later two more builds may have deleted the file.
+                # Every search thread opens the document file now: two more builds may delete it later.
                 await self.reads.on_every_thread(partial(_search_once, index))
                 self.metrics.reloaded("changed")
                 logger.info("serving generation %s of %s", index.generation, self.settings.index)
@@ -145,13 +147,16 @@ class Engine:
         return changed
 
     async def rollback(self, to: str | None) -> tuple[str, str]:
-        """Publish an earlier generation, or the one named, and serve it.
+        """Publish and serve an earlier generation.
+
+        Args:
+            to: name of the generation; the one before the published if None.
 
         Returns:
-            The names of the generation that was and of the one that is now published.
+            The names of the generations published before and now.
 
         Raises:
-            ServiceError: 409; there is none to go back to, or another process is changing the index.
+            ServiceError: 409, because there is no such generation or another process is changing the index.
         """
         generations = Generations(self.settings.index)
 
@@ -168,7 +173,7 @@ class Engine:
         return names
 
     async def close(self) -> None:
-        """Let what runs end, and close the index."""
+        """Wait for pending requests, then close the index."""
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
@@ -180,26 +185,26 @@ class Engine:
             self._index.close()
 
     async def _follow(self) -> None:
-        """Take up what others publish, and have many updates folded in, until cancelled."""
-        told = ""
+        """Switch to newly published generations and compact when due, until cancelled."""
+        logged = ""
         pause = usual = self.settings.follow_seconds
         while usual:
             await asyncio.sleep(pause)
             try:
                 await self.reload()
                 self._compact_if_due()
-                told, pause = "", usual
+                logged, pause = "", usual
             except Exception as error:
-                # Said once, not every second; what is served goes on being served.
-                if str(error) != told:
+                # The current generation stays in service. Each distinct error is logged once, not every second.
+                if str(error) != logged:
                     logger.error("cannot follow %s: %s", self.settings.index, error)
-                told = str(error)
-                # Each try may read all of a large generation.
-                pause = min(2 * pause, max(usual, _LONGEST_PAUSE))
+                logged = str(error)
+                # Back off, because each attempt may read all of a large generation.
+                pause = min(2 * pause, max(usual, _MAX_PAUSE))
 
     def _compact_if_due(self) -> None:
         updates, most = self.index.view.delta.changes, self.settings.compact_after
-        # After a failure, which is told and logged, not again until there are half as many again.
+        # After a failure, retry only once there are 50 % more updates.
         failed_at = self._compacted_at if self.compaction.facts.state == "failed" else 0
         if most and not self.compaction.running and updates > max(most, 1.5 * failed_at):
             self._compacted_at = updates
@@ -215,7 +220,7 @@ class Engine:
             watch=watch,
             verify=settings.verify_on_open,
         )
-        # A model that has moved or changed is told now, not by the first request.
+        # Loads the model: if it has moved or changed, fail now and not at the first request.
         self.classifier = load_classifier(settings.classifier, index.encoder, device=settings.device)
         return index
 
@@ -224,17 +229,17 @@ class Engine:
             return None
         files = sum(facts.size for facts in self._index.manifest.files.values())
         return IndexGauges(
-            self._index.generation,
-            len(self._index),
-            self._index.view.delta.changes,
-            files,
-            shutil.disk_usage(self.settings.index).free,
-            self._index.watch.facts(),
+            generation=self._index.generation,
+            documents=len(self._index),
+            updates=self._index.view.delta.changes,
+            files_bytes=files,
+            free_bytes=shutil.disk_usage(self.settings.index).free,
+            watch=self._index.watch.facts(),
         )
 
 
 def _search_once(index: Index) -> None:
     try:
         index.search(["warm up"], SearchOptions(k=1))
-    except InvalidOptionError:  # a vision model has no text side
+    except InvalidOptionError:  # a vision model has no text encoder
         index.search_images([_SMALL_PNG], SearchOptions(k=1))

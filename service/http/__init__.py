@@ -1,1 +1,1 @@
-"""The HTTP layer around the application: server, protocol and middleware."""
+"""The HTTP layer around the application: server, limits and middleware."""

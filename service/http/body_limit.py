@@ -1,4 +1,4 @@
-"""A bound on request bodies, held before anything parses them."""
+"""A limit on request bodies, enforced before anything parses them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class _BodyTooLargeError(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body of more than ``limit`` bytes, announced or not.
+    """ASGI middleware that answers 413 to a body of more than ``limit`` bytes, with or without a Content-Length.
 
-    The framework has a limit of its own, which answers in plain text where the size is announced.
+    The framework's own limit answers in plain text.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app, self.limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, counting its body."""
+        """Pass a request on, counting the bytes of its body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) <= self.limit and b"transfer-encoding" not in headers:
-            await self.app(scope, receive, send)  # the server reads no more than was announced
+            await self.app(scope, receive, send)  # the server reads no more than Content-Length
             return
         seen = int(announced) if announced.isdigit() else 0
 
@@ -44,7 +44,7 @@ class BodyLimit:
             return message
 
         async def guarded(message: Message) -> None:
-            # The framework turns what receive() raises into an answer of its own, which must not go out.
+            # The framework answers what receive() raises with an error of its own, which must not be sent.
             if seen <= self.limit:
                 await send(message)
 

@@ -1,4 +1,4 @@
-"""Running the application under uvicorn."""
+"""Runs the application under uvicorn."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ import uvicorn
 
 from service.app import create_app
 from service.engine.engine import Engine
-from service.http.protocol import BoundedProtocol
+from service.http.header_limit import HeaderLimitProtocol
 from service.security.tls import check_tls
 from service.settings import Settings
 from service.telemetry.logs import log_config
 
 
-def _config(settings: Settings, app: object) -> uvicorn.Config:
+def uvicorn_config(settings: Settings, app: object) -> uvicorn.Config:
+    """Return how uvicorn runs an application.
+
+    Raises:
+        InvalidOptionError: the TLS certificate or its key cannot be used.
+    """
     check_tls(settings)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
-        # The frame has an access log of its own, which leaves out what was searched for.
+        # Frame writes the access log, without queries.
         access_log=False,
         log_config=log_config(settings),
         log_level=settings.log_level,
-        http=BoundedProtocol,
+        http=HeaderLimitProtocol,
         ws="none",
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
@@ -40,15 +45,15 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
-    """A server that is unready for a while before it stops, so that load balancers turn to others meanwhile."""
+class DrainingServer(uvicorn.Server):
+    """A server that reports unready for ``drain_seconds`` before it stops, so that load balancers move traffic away."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config)
         self._engine = engine
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, stop at once at another."""
+        """Drain on the first signal; stop at once on the second."""
         seconds = self._engine.settings.drain_seconds
         if seconds and not self._engine.draining and self._engine.ready:
             self._engine.draining = True
@@ -60,17 +65,17 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C, then let open requests end.
+    """Serve until SIGTERM or Ctrl-C, then finish open requests.
 
     Raises:
-        AdaptiveRetrievalError: the index cannot be opened, or the service cannot be made as the settings say.
+        AdaptiveRetrievalError: the index cannot be opened, or a setting cannot be applied.
     """
 
     def stop() -> None:
         server.should_exit = True
 
     app = create_app(settings, on_failure=stop)
-    server = _Server(_config(settings, app), app.state.engine)
+    server = DrainingServer(uvicorn_config(settings, app), app.state.engine)
     server.run()
     if app.state.engine.failure is not None:
         raise app.state.engine.failure
@@ -78,16 +83,16 @@ def serve(settings: Settings) -> None:
 
 @contextmanager
 def running(settings: Settings, timeout: float = 60.0) -> Iterator[str]:
-    """Serve on a thread while the block runs, and yield the base URL once the service is ready.
+    """Serve on a thread while the block runs; yield the base URL once the service is ready.
 
     Raises:
         AdaptiveRetrievalError: the index cannot be opened.
-        TimeoutError: not ready in ``timeout`` seconds.
+        TimeoutError: the service is not ready after ``timeout`` seconds.
     """
     app = create_app(settings)
-    server = uvicorn.Server(_config(settings, app))
+    server = uvicorn.Server(uvicorn_config(settings, app))
     with socket.create_server((settings.host, settings.port)) as listener:
-        # Its own certificate is what it is known by here, whoever signed it.
+        # Trust the service's own certificate, whoever signed it.
         trust = ssl.create_default_context(cafile=settings.tls_certificate) if settings.tls_certificate else True
         scheme = "https" if settings.tls_certificate else "http"
         url = f"{scheme}://{settings.host}:{listener.getsockname()[1]}"

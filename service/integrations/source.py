@@ -108,4 +108,4 @@ def _search_index(index: Index, request: SearchRequest) -> Sequence[Found]:
         found = index.search_vectors(np.array([request.vector]), request.options)
     else:
         found = index.search([request.query or ""], request.options)
-    return cast("list[HitOut]", SearchAnswer.of(found, request).results)  # a single list, for a single query
+    return cast("list[HitOut]", SearchAnswer.from_result(found, request).results)  # a single list, for a single query

@@ -1,1 +1,1 @@
-"""The routes: each parses, calls and returns."""
+"""The routes. Each parses its request, calls the engine and returns a response."""

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from indexer.encoding import encode_images
-from models.classifier.cascade import Cascade, choose
-from models.classifier.classifier import Classifier
-from models.encoders.base import ImageEncoder
-from models.errors import ImageError, InvalidOptionError
-from models.nesting import Vectors
-from service.engine.engine import Engine
+from indexer import encode_images
+from models import Cascade, Classifier, ImageEncoder, ImageError, InvalidOptionError, Vectors
+from models.classifier.cascade import choose
 from service.errors import ServiceError
-from service.routes.dependencies import deadline_of, engine_of, gone
+from service.routes.dependencies import EngineOf, client_disconnected, deadline_of
 from service.routes.embeddings import model_id
 from service.schemas.classify import ClassifyAnswer, ClassifyRequest
 from service.schemas.errors import ErrorAnswer
@@ -32,46 +27,49 @@ router = APIRouter(
 
 
 @router.post("/classify", response_model=ClassifyAnswer)
-async def classify(request: ClassifyRequest, http: Request, engine: Annotated[Engine, Depends(engine_of)]) -> Response:
-    """Classify texts or images adaptively: each is answered by the shortest prefix that is sure enough of it."""
+async def classify(request: ClassifyRequest, http: Request, engine: EngineOf) -> Response:
+    """Classify texts or images adaptively: the shortest prefix that is confident enough decides each one."""
     _ = engine.index
     classifier = engine.classifier
     if classifier is None:
         raise ServiceError(
             HTTPStatus.NOT_FOUND,
             "no_classifier",
-            "no classifier is served: train one with mrl train from rows with text and label or from a folder of "
-            "images for each label, and name its directory by --classifier",
+            "no classifier is served: train one with mrl train, from rows with text and label or from a folder of "
+            "images per label, and pass its directory to mrl serve --classifier",
         )
     check_items(classifier, request, engine.settings)
-    cascade = chosen(classifier, request)
+    cascade = choose_cascade(classifier, request)
 
     def step() -> str:
         if request.images is None:
-            found = classifier.classify(request.input or [], dims=request.dims, cascade=cascade)
+            results = classifier.classify(request.input or [], dims=request.dims, cascade=cascade)
         else:
             vectors = image_vectors(classifier, request.images, engine.settings)
-            found = classifier.classify_vectors(vectors, dims=request.dims, cascade=cascade)
-        return ClassifyAnswer.of(found, model_id(classifier.encoder.name), cascade, request).model_dump_json()
+            results = classifier.classify_vectors(vectors, dims=request.dims, cascade=cascade)
+        answer = ClassifyAnswer.from_results(results, model_id(classifier.encoder.name), cascade, request)
+        return answer.model_dump_json()
 
-    answer = await engine.reads.run(step, deadline=deadline_of(http), gone=lambda: gone(http))
+    answer = await engine.reads.run(
+        step, deadline=deadline_of(http), client_disconnected=lambda: client_disconnected(http)
+    )
     return Response(answer, media_type="application/json")
 
 
 def check_items(classifier: Classifier, request: ClassifyRequest, settings: Settings) -> None:
-    """Refuse what the classifier was not trained on, and more than the settings allow.
+    """Refuse inputs of the wrong kind for the classifier, or more than the settings allow.
 
     Raises:
-        InvalidOptionError: the option is named.
+        InvalidOptionError: with the name of the option.
     """
     if request.input is not None:
         if classifier.of_images:
-            raise InvalidOptionError("input", "the classifier is one of images: give images and no texts")
+            raise InvalidOptionError("input", "this classifier is for images: give images instead of input")
         check_inputs(request.input, settings)
         return
     images = request.images or []
     if not classifier.of_images:
-        raise InvalidOptionError("images", "the classifier is one of texts: give input and no images")
+        raise InvalidOptionError("images", "this classifier is for texts: give input instead of images")
     if not 1 <= len(images) <= settings.max_images:
         raise InvalidOptionError("images", f"{len(images)} images: this service allows 1 to {settings.max_images}")
 
@@ -80,7 +78,7 @@ def image_vectors(classifier: Classifier, images: Sequence[str], settings: Setti
     """Decode and encode the images of a request.
 
     Raises:
-        InvalidOptionError: one cannot be read.
+        InvalidOptionError: an image cannot be read.
     """
     assert isinstance(classifier.encoder, ImageEncoder)
     try:
@@ -89,16 +87,16 @@ def image_vectors(classifier: Classifier, images: Sequence[str], settings: Setti
         raise InvalidOptionError("images", str(error)) from error
 
 
-def chosen(classifier: Classifier, request: ClassifyRequest) -> Cascade | None:
-    """Return the cascade that answers; None where one size does.
+def choose_cascade(classifier: Classifier, request: ClassifyRequest) -> Cascade | None:
+    """Return the cascade to use; None if the request names a single size.
 
     Raises:
-        InvalidOptionError: an accuracy is wanted of a classifier without cascades.
+        InvalidOptionError: the request has a target accuracy, and the classifier has no cascades.
     """
     if request.dims is not None:
         return None
     if request.accuracy is None:
         return classifier.cascade
     if not classifier.curve:
-        raise InvalidOptionError("accuracy", "the classifier has no cascades to choose by accuracy")
+        raise InvalidOptionError("accuracy", "the classifier has no cascades to choose from by accuracy")
     return choose(list(classifier.curve), request.accuracy)

@@ -1,4 +1,4 @@
-"""``/v1/documents``: reading, adding, replacing and deleting documents."""
+"""``/v1/documents``: read, add, replace and delete documents."""
 
 from __future__ import annotations
 
@@ -13,29 +13,27 @@ from fastapi import APIRouter, Body, Depends, Path, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 
-from models.errors import AdaptiveRetrievalError, InvalidOptionError
-from service.engine.engine import Engine
+from models import AdaptiveRetrievalError, InvalidOptionError
+from service.engine.documents import put_lines, read_document
 from service.errors import ServiceError
-from service.routes.dependencies import engine_of, requested_deadline
+from service.routes.dependencies import Deadline, EngineOf
 from service.schemas.documents import (
     BulkAnswer,
     DeleteAnswer,
     DeleteRequest,
     DocumentChange,
     DocumentOut,
-    put_lines,
-    read_document,
 )
 from service.schemas.errors import ErrorAnswer
 
 BATCH_LINES: Final = 256
 BATCH_BYTES: Final = 1 << 20
-MOST_LINES: Final = 100_000
-"""Every line is reported: an answer must not take more memory than its request by far."""
+MAX_LINES: Final = 100_000
+"""Every line is reported, so the limit keeps the response from being much larger than the request."""
 
 
 class _Anything(StringConvertor):
-    """The rest of the address. The framework's own ``path`` would drop a line break at the end, and match no other."""
+    """The rest of the path, line breaks included; the framework's own ``path`` convertor does not match all of them."""
 
     regex = "(?s:.*)"
 
@@ -63,29 +61,27 @@ _LINES: Final = {
 
 
 async def id_of(
-    request: Request, id: Annotated[str, Path(description="May hold slashes and any other character.")]
+    request: Request, id: Annotated[str, Path(description="May contain slashes and any other character.")]
 ) -> str:
-    """Return the id that the address names.
+    """Return the id in the URL.
 
     Raises:
-        InvalidOptionError: it is empty, or not UTF-8: the server would have put other characters in its place.
+        InvalidOptionError: the id is empty, or not valid UTF-8, which the server would replace by other characters.
     """
     try:
         unquote_to_bytes(request.scope.get("raw_path") or b"").decode()
     except UnicodeDecodeError as error:
-        raise InvalidOptionError("id", f"the id in the address is not UTF-8: {error.reason}") from None
+        raise InvalidOptionError("id", f"the id in the URL is not UTF-8: {error.reason}") from None
     if not id:
         raise InvalidOptionError("id", "the id is empty")
     return id
 
 
 Id = Annotated[str, Depends(id_of)]
-Served = Annotated[Engine, Depends(engine_of)]
-Deadline = Annotated[float | None, Depends(requested_deadline)]
 
 
 @router.get("/{id:anything}", responses=_NOT_FOUND)
-async def get(id: Id, engine: Served, deadline: Deadline) -> DocumentOut:
+async def get(id: Id, engine: EngineOf, deadline: Deadline) -> DocumentOut:
     """Read a document."""
     index = engine.index
     found = (await engine.run(lambda: index.get([id]), deadline)).get(id)
@@ -94,16 +90,14 @@ async def get(id: Id, engine: Served, deadline: Deadline) -> DocumentOut:
     return DocumentOut(id=found.id, payload=found.payload)
 
 
-@router.put(
-    "/{id:anything}", responses={201: {"model": DocumentChange, "description": "Added; 200 where it was replaced."}}
-)
+@router.put("/{id:anything}", responses={201: {"model": DocumentChange, "description": "Added; 200 if replaced."}})
 async def put(
     id: Id,
     row: Annotated[
         dict[str, Any],
         Body(
-            description="A row as in a corpus: `title`, `text` and any other fields, which can be filtered by and are "
-            "in answers. `_vector`, numbers or base64 of float32, is stored in place of an encoding.",
+            description="A row as in a corpus: `title`, `text` and any other fields, which are returned and can be "
+            "filtered by. `_vector` (numbers, or base64 of float32) is stored instead of an encoding of the text.",
             examples=[{"title": "Tides", "text": "The moon pulls the sea.", "year": 1990}],
             json_schema_extra={
                 "anyOf": [{"required": [name]} for name in ("text", "title", "_vector")],
@@ -111,13 +105,13 @@ async def put(
             },
         ),
     ],
-    engine: Served,
+    engine: EngineOf,
     deadline: Deadline,
     response: Response,
 ) -> DocumentChange:
-    """Add a document, or replace the one of that id. Once answered it is on disk, and found by every search.
+    """Add a document, or replace the one with the same id. After the response it is on disk and found by every search.
 
-    After 408, the answer to a deadline (`X-Timeout-Ms`) that passed, it may be there or not; put it again.
+    If the deadline (`X-Timeout-Ms`) passes, the response is 408, and the document may be stored or not: send it again.
     """
     index = engine.index
 
@@ -133,8 +127,8 @@ async def put(
 
 
 @router.delete("/{id:anything}", responses=_NOT_FOUND)
-async def delete(id: Id, engine: Served, deadline: Deadline) -> DocumentChange:
-    """Delete a document. Once answered, no search finds it."""
+async def delete(id: Id, engine: EngineOf, deadline: Deadline) -> DocumentChange:
+    """Delete a document. After the response no search finds it."""
     index = engine.index
     if not await engine.write(lambda: index.delete([id]), deadline):
         raise _missing(id)
@@ -142,43 +136,44 @@ async def delete(id: Id, engine: Served, deadline: Deadline) -> DocumentChange:
 
 
 @router.post("/delete")
-async def delete_many(request: DeleteRequest, engine: Served, deadline: Deadline) -> DeleteAnswer:
-    """Delete several documents at once."""
+async def delete_many(request: DeleteRequest, engine: EngineOf, deadline: Deadline) -> DeleteAnswer:
+    """Delete several documents."""
     index = engine.index
-    return DeleteAnswer.of(request.ids, await engine.write(lambda: index.delete(request.ids), deadline))
+    return DeleteAnswer.from_count(request.ids, await engine.write(lambda: index.delete(request.ids), deadline))
 
 
 @router.post("", response_model=BulkAnswer, openapi_extra=_LINES)
-async def put_many(request: Request, engine: Served, deadline: Deadline) -> Response:
-    """Add or replace many documents: JSON Lines, each a row as in a corpus with its `_id`.
+async def put_many(request: Request, engine: EngineOf, deadline: Deadline) -> Response:
+    """Add or replace many documents: JSON Lines, each line a row as in a corpus with its `_id`.
 
-    Lines that are no documents are rejected, with the reason; the others are stored. Of several with one id the last
-    counts. Lines are stored as they come, some hundreds at a time: where the service cannot go on, the error says how
-    many have been.
+    Lines that are not documents are rejected with a reason; the rest is stored. If an id repeats, the last line wins.
+    Lines are stored in batches as they arrive; if the service has to stop, the error says which lines are stored.
     """
     index = engine.index
     answer = BulkAnswer()
     stored = 0
     try:
         async for batch in _batches(request):
-            answer.take(await engine.write(partial(put_lines, index, batch), deadline))
+            answer.extend(await engine.write(partial(put_lines, index, batch), deadline))
             stored = batch[-1][0]
     except ClientDisconnect:
-        raise ServiceError(HTTPStatus.BAD_REQUEST, "client_gone", "the body broke off") from None
+        raise ServiceError(
+            HTTPStatus.BAD_REQUEST, "client_gone", "the client closed the connection before the end of the body"
+        ) from None
     except (ServiceError, AdaptiveRetrievalError) as error:
         if stored:
             error.add_note(f"lines 1 to {stored} have been stored")
         raise
-    # Long reports would hold up the event loop.
+    # Serialising a long report would block the event loop.
     return Response(await asyncio.to_thread(answer.model_dump_json), media_type="application/json")
 
 
 def _missing(identifier: str) -> ServiceError:
-    return ServiceError(HTTPStatus.NOT_FOUND, "not_found", f"there is no document with id {identifier!r:.200}")
+    return ServiceError(HTTPStatus.NOT_FOUND, "not_found", f"no document with id {identifier!r:.200}")
 
 
 async def _batches(request: Request) -> AsyncIterator[list[tuple[int, bytes]]]:
-    """Cut a body into its lines, with their numbers, as it comes; blank ones are left out."""
+    """Split a body into numbered lines as it arrives, and yield them in batches without blank lines."""
     batch: list[tuple[int, bytes]] = []
     pieces: list[bytes] = []
     number = size = 0
@@ -206,5 +201,5 @@ async def _batches(request: Request) -> AsyncIterator[list[tuple[int, bytes]]]:
 
 
 def _check_number(number: int) -> None:
-    if number > MOST_LINES:
-        raise InvalidOptionError("lines", f"more than {MOST_LINES:,} lines in one request: send several")
+    if number > MAX_LINES:
+        raise InvalidOptionError("lines", f"more than {MAX_LINES:,} lines in one request: send several")

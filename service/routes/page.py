@@ -1,4 +1,4 @@
-"""The web page at ``/``; its files are part of the package, nothing is loaded from elsewhere."""
+"""The web page at ``/``. All its files are part of the package; it loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 WEB = Path(__file__).parent.parent / "web"
-# Asked for anew each time, answered 304 where nothing changed: modules of two versions must not be mixed.
-_FRESH = {"Cache-Control": "no-cache"}
+# Revalidated on each use, 304 if unchanged: a browser must not mix modules of two versions.
+_NO_CACHE = {"Cache-Control": "no-cache"}
 _HEADERS = {
-    **_FRESH,
+    **_NO_CACHE,
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
 
@@ -24,9 +24,9 @@ class PageFiles(StaticFiles):
     """The page's scripts, styles and icon."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, which a browser does not use again unasked."""
+        """Return a file that browsers revalidate on each use."""
         response = await super().get_response(path, scope)
-        response.headers.update(_FRESH)
+        response.headers.update(_NO_CACHE)
         return response
 
 

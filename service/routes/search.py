@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.engine.searcher import Asked, Searcher
+from service.engine.parsed_search import ParsedSearch
+from service.engine.searcher import Searcher
 from service.http.parsed_route import ParsedRoute
-from service.routes.dependencies import deadline_of, engine_in, gone
+from service.routes.dependencies import client_disconnected, deadline_of, engine_of
 from service.schemas.errors import ErrorAnswer
 from service.schemas.search import SearchAnswer, SearchRequest
 
@@ -20,16 +21,20 @@ router = APIRouter(
 
 @router.post("/search", response_model=SearchAnswer)
 async def search(request: SearchRequest, http: Request) -> Response:
-    """Find the documents nearest to a text, a vector or an image: shortlist by a prefix, then rank by the full vector.
+    """Find the documents nearest to a text, a vector or an image: shortlist by a prefix, rerank by the full vector.
 
-    Requests that come while all threads are busy are searched together where their options are equal. The header
+    Requests that arrive while all threads are busy are searched as one batch if their options are equal. The header
     `X-Timeout-Ms` sets a deadline.
     """
-    engine = engine_in(http)
+    engine = engine_of(http)
     traces = engine.traces
-    asked = Asked.of(request, engine.settings, None if traces is None else traces.context())
+    parsed = ParsedSearch.parse(request, engine.settings, None if traces is None else traces.context())
     searcher = Searcher(engine.index, engine.settings, engine.metrics, traces)
     answer = await engine.reads.run_together(
-        asked.group, searcher, asked, deadline=deadline_of(http), gone=lambda: gone(http)
+        parsed.group,
+        searcher,
+        parsed,
+        deadline=deadline_of(http),
+        client_disconnected=lambda: client_disconnected(http),
     )
     return Response(answer, media_type="application/json")

@@ -1,1 +1,1 @@
-"""Requests and answers of the HTTP interface, a module for each group of routes."""
+"""Requests and responses of the HTTP API, a module for each group of routes."""

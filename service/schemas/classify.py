@@ -1,4 +1,4 @@
-"""``POST /v1/classify``: request and answer."""
+"""``POST /v1/classify``: request and response."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-from models.classifier.cascade import Cascade
-from models.classifier.classifier import Classification
+from models import Cascade, Classification
 from service.schemas.inputs import Texts
 
 
 class ClassifyRequest(BaseModel):
-    """Texts or images to classify: exactly one of ``input`` and ``images``."""
+    """Texts or images to classify, in exactly one of ``input`` and ``images``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -29,67 +28,70 @@ class ClassifyRequest(BaseModel):
         },
     )
 
-    input: Texts | None = Field(default=None, description="A text, or several.")
+    input: Texts | None = Field(default=None, description="A text, or a list of texts.")
     images: list[str] | None = Field(
         default=None,
-        description="Images, where the classifier is one of images: base64 of a file each.",
+        description="Images, if the classifier is one of images: base64 of an image file each.",
         json_schema_extra={"minItems": 1},
     )
-    dims: StrictInt | None = Field(default=None, ge=1, description="Classify at this size alone.")
+    dims: StrictInt | None = Field(default=None, ge=1, description="Classify at this prefix size only.")
     accuracy: StrictFloat | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Expected accuracy wanted: the cascade of fewest dimensions that has it is taken, or the most "
-        "accurate, whose promise is not `met`. The cascade chosen in training where absent.",
+        description="Target accuracy. The cascade that reaches it with the fewest dimensions is used; if none does, "
+        "the most accurate one, with `met` false. Default: the cascade chosen in training.",
     )
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
         if (self.input is None) == (self.images is None):
-            raise ValueError("give exactly one of input, which is texts, and images")
+            raise ValueError("give exactly one of input (texts) and images")
         if self.dims is not None and self.accuracy is not None:
-            raise ValueError("give dims or accuracy, not both: a size alone is no cascade")
+            raise ValueError("give dims or accuracy, not both: a single size is not a cascade")
         return self
 
 
 class ClassificationOut(BaseModel):
-    """The answer for one text or image."""
+    """The label of one text or image."""
 
     label: str
-    confidence: float = Field(description="Softmax probability at the size that answered; not calibrated.")
-    dims: int = Field(description="The size that answered.")
+    confidence: float = Field(description="Softmax probability at `dims`; not calibrated.")
+    dims: int = Field(description="The prefix size that decided.")
 
 
 class CascadeOut(BaseModel):
-    """The cascade that answered: what was expected of it by cross-validation when it was learned."""
+    """The cascade that was used, with the values that cross-validation measured in training."""
 
     accuracy: float
-    dims: float = Field(description="Mean of the size that answers.")
-    dims_summed: float = Field(description="Mean of the sizes looked at, added up.")
-    met: bool = Field(description="Whether this is the accuracy that was asked for.")
+    dims: float = Field(description="Mean prefix size that decides.")
+    dims_summed: float = Field(description="Mean sum of the prefix sizes evaluated.")
+    met: bool = Field(description="Whether the cascade reaches the target accuracy.")
 
     @classmethod
-    def of(cls, cascade: Cascade, wanted: float | None) -> Self:
-        """Take it from a cascade."""
-        met = wanted is None or cascade.accuracy >= wanted
+    def from_cascade(cls, cascade: Cascade, target: float | None) -> Self:
+        """Describe a cascade chosen for a target accuracy; None stands for no target."""
+        met = target is None or cascade.accuracy >= target
         return cls(accuracy=cascade.accuracy, dims=cascade.dims, dims_summed=cascade.dims_summed, met=met)
 
 
 class ClassifyAnswer(BaseModel):
-    """Answers in the order of the texts or images."""
+    """Labels in the order of the texts or images."""
 
     results: list[ClassificationOut]
     model: str
     mean_dims: float
-    cascade: CascadeOut | None = Field(description="Null where one size answered for all.")
+    cascade: CascadeOut | None = Field(description="Null if a single size was used.")
 
     @classmethod
-    def of(cls, found: Sequence[Classification], model: str, cascade: Cascade | None, request: ClassifyRequest) -> Self:
-        """Shape what a classifier found."""
-        return cls(
-            results=[ClassificationOut(label=one.label, confidence=one.confidence, dims=one.dims) for one in found],
-            model=model,
-            mean_dims=sum(one.dims for one in found) / len(found),
-            cascade=None if cascade is None else CascadeOut.of(cascade, request.accuracy),
-        )
+    def from_results(
+        cls, results: Sequence[Classification], model: str, cascade: Cascade | None, request: ClassifyRequest
+    ) -> Self:
+        """Build the response from the results of a classifier."""
+        answer = {
+            "results": results,
+            "model": model,
+            "mean_dims": sum(result.dims for result in results) / len(results),
+            "cascade": None if cascade is None else CascadeOut.from_cascade(cascade, request.accuracy),
+        }
+        return cls.model_validate(answer, from_attributes=True)

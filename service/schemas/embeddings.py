@@ -1,4 +1,4 @@
-"""``POST /v1/embeddings`` and ``GET /v1/models``, in OpenAI's shapes."""
+"""``POST /v1/embeddings`` and ``GET /v1/models``, in the format of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from models import Vectors
 from models.data.vector_text import encode_vector
-from models.nesting import Vectors
 from service.schemas.inputs import TextsOrTokens
 
 
@@ -18,19 +18,19 @@ class EmbeddingRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"input": ["parse a date", "open a file"], "dimensions": 64}]}
     )
 
-    input: TextsOrTokens = Field(description="A text, several, or tokens of the model's own tokenizer.")
-    model: str | None = Field(default=None, description="The model that is served, as `GET /v1/models` names it.")
+    input: TextsOrTokens = Field(description="A text, a list of texts, or tokens of the model's own tokenizer.")
+    model: str | None = Field(default=None, description="The served model, as named by `GET /v1/models`.")
     dimensions: StrictInt | None = Field(
         default=None,
         ge=1,
-        description="Size to cut embeddings to, which are then normalised again: one of those the model was trained "
-        "for. The full size where absent.",
+        description="Prefix size to truncate embeddings to before re-normalising them; one of those the model was "
+        "trained for. Default: the full dimension.",
     )
     encoding_format: Literal["float", "base64"] = Field(
-        default="float", description="Numbers, or base64 of little-endian float32."
+        default="float", description="A list of numbers, or base64 of little-endian float32."
     )
     input_type: Literal["query", "document"] = Field(
-        default="document", description="Which of the model's prompts is put in front."
+        default="document", description="Which of the model's prompts to prepend."
     )
     user: str | None = Field(default=None, description="Ignored.")
 
@@ -44,7 +44,7 @@ class EmbeddingOut(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens read, the prompt's included."""
+    """Number of tokens, including the prompt."""
 
     prompt_tokens: int
     total_tokens: int
@@ -59,8 +59,8 @@ class EmbeddingAnswer(BaseModel):
     usage: Usage
 
     @classmethod
-    def of(cls, vectors: Vectors, request: EmbeddingRequest, model: str, tokens: int) -> Self:
-        """Shape vectors as the request asked."""
+    def from_vectors(cls, vectors: Vectors, request: EmbeddingRequest, model: str, tokens: int) -> Self:
+        """Build the response from vectors, encoded as the request says."""
         base64 = request.encoding_format == "base64"
         return cls(
             data=[
@@ -77,12 +77,12 @@ class ModelOut(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(description="When the generation that is served was made; seconds since 1970.")
+    created: int = Field(description="When the served generation was created, in seconds since 1970.")
     owned_by: str = "adaptive-retrieval"
 
 
 class ModelsAnswer(BaseModel):
-    """The models that are served."""
+    """The served models."""
 
     object: Literal["list"] = "list"
     data: list[ModelOut]

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """An error: its type and code are for programs, its message for people; `param` is the invalid option."""
 
     type: str
     code: str

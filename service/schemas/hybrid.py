@@ -1,4 +1,4 @@
-"""How a search by text joins vectors and words."""
+"""Options of a hybrid search, which fuses candidates found by vectors and by words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt
 
-from indexer import HybridOptions
-from indexer.plan import Fusion
+from indexer import Fusion, HybridOptions
 
 _DEFAULTS = HybridOptions()
 
@@ -19,14 +18,14 @@ class Hybrid(BaseModel):
 
     fusion: Fusion = Field(
         default=_DEFAULTS.fusion,
-        description="`rrf` adds weight / (60 + rank) over both lists; `weighted` adds the cosine, scaled to 0 to 1 "
-        "over the candidates, and BM25, divided by the best one.",
+        description="`rrf`: sum of weight / (60 + rank) over both lists. `weighted`: weighted sum of the cosine, "
+        "scaled to 0 to 1 over the candidates, and of BM25 divided by its maximum.",
     )
     weight: StrictFloat = Field(
-        default=_DEFAULTS.weight, ge=0, le=1, description="Of the vectors; the words have the rest."
+        default=_DEFAULTS.weight, ge=0, le=1, description="Weight of the vectors; the words have the rest."
     )
     candidates: StrictInt = Field(
-        default=_DEFAULTS.candidates, ge=1, description="Length of each of the two lists; k where that is more."
+        default=_DEFAULTS.candidates, ge=1, description="Length of each of the two lists; at least k."
     )
 
     @property
@@ -44,4 +43,4 @@ def _switched(given: object) -> object:
 
 
 HybridSwitch = Annotated[Hybrid | None, BeforeValidator(_switched, json_schema_input_type=bool | Hybrid | None)]
-"""An object, or true for its defaults; None where false."""
+"""An object, or true for its defaults; false is read as None."""

@@ -1,4 +1,4 @@
-"""Images in requests: base64 of what is in a file."""
+"""Images in requests: base64 of an image file."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import base64
 import binascii
 from collections.abc import Sequence
 
+from models import ImageError, InvalidOptionError
 from models.data.images import image_size
-from models.errors import ImageError, InvalidOptionError
 
 
-def decode_images(texts: Sequence[str], param: str, most_pixels: int) -> list[bytes]:
-    """Decode images, and look at their beginnings before anything reads them whole.
+def decode_images(texts: Sequence[str], param: str, max_pixels: int) -> list[bytes]:
+    """Decode base64 and check the image headers, before anything decompresses the images.
 
     Args:
         texts: base64 of image files.
         param: the option they were given in.
-        most_pixels: what all of them may have together, each as three bytes in memory.
+        max_pixels: of all images together; a pixel takes three bytes of memory.
 
     Raises:
-        InvalidOptionError: one is not base64, or no image of a known kind, or they have too many pixels.
+        InvalidOptionError: an item is not base64, or not an image of a known format, or there are too many pixels.
     """
     images, pixels = [], 0
     for number, text in enumerate(texts):
@@ -33,9 +33,9 @@ def decode_images(texts: Sequence[str], param: str, most_pixels: int) -> list[by
         except ImageError as error:
             raise InvalidOptionError(name, str(error)) from error
         pixels += width * height
-        if pixels > most_pixels:
+        if pixels > max_pixels:
             raise InvalidOptionError(
-                name, f"{pixels:,} pixels in the images up to {name}: this service allows {most_pixels:,} in a request"
+                name, f"{pixels:,} pixels in the images up to {name}: this service allows {max_pixels:,} in a request"
             )
         images.append(image)
     return images

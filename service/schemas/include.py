@@ -1,18 +1,18 @@
-"""Which fields of their payload documents are answered with."""
+"""Selects the payload fields that a search returns (``include``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from indexer.filters.fields import parse_field
+from indexer import parse_field
 
 _ALL: Final[dict[str, Any]] = {}
-"""Stands for all that is below a name."""
+"""Marks a name whose whole value is selected."""
 
 
 class Included:
-    """Fields by name; dots lead into objects, as in filters."""
+    """A selection of fields; dots address fields of objects, as in filters."""
 
     def __init__(self, paths: Sequence[tuple[str, ...]]) -> None:
         self._tree: dict[str, Any] = {}
@@ -27,26 +27,26 @@ class Included:
 
     @classmethod
     def parse(cls, names: Sequence[str]) -> Self:
-        """Read names such as ``title`` or ``meta.source``.
+        """Parse names such as ``title`` or ``meta.source``.
 
         Raises:
-            InvalidOptionError: a name that is none.
+            InvalidOptionError: a name is not a valid field name.
         """
         fields = [parse_field(name, "include") for name in names]
-        return cls([field.names for field in fields if field.names])  # every answer tells the id anyway
+        return cls([field.names for field in fields if field.names])  # results always have the id
 
     def of(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return the part of a payload that was asked for; what is not there is left out."""
-        return _picked(payload, self._tree)
+        """Return the selected part of a payload; missing fields are left out."""
+        return _select(payload, self._tree)
 
 
-def _picked(value: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
-    picked = {}
+def _select(value: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
+    selected = {}
     for name, below in tree.items():
         if name not in value:
             continue
         if below is _ALL:
-            picked[name] = value[name]
-        elif isinstance(value[name], dict) and (inner := _picked(value[name], below)):
-            picked[name] = inner
-    return picked
+            selected[name] = value[name]
+        elif isinstance(value[name], dict) and (inner := _select(value[name], below)):
+            selected[name] = inner
+    return selected

@@ -1,4 +1,4 @@
-"""``GET /v1/index`` and the health routes: answers."""
+"""``/v1/index`` and the health routes: requests and responses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexer import Index
-from indexer.storage.manifest import CalibrationFacts, LexicalFacts
-from indexer.watch import WatchFacts
-from service.engine.compaction import CompactionFacts
+from indexer import CalibrationFacts, Index, LexicalFacts, WatchFacts
+from service.schemas.compaction import CompactionFacts
 
 
 class IndexAnswer(BaseModel):
@@ -18,24 +16,26 @@ class IndexAnswer(BaseModel):
     generation: str
     created: str
     documents: int
-    rejected: int = Field(description="Rows of the corpus that did not become documents.")
+    rejected: int = Field(description="Number of corpus rows that were rejected.")
     dimension: int
     sizes: list[int] = Field(description="Prefix sizes the model was trained for.")
     metric: str
     model: str
     model_hash: str
-    vectors: str = Field(description="How full vectors are stored.")
+    vectors: str = Field(description="How the full vectors are stored.")
     shortlist: dict[str, Any]
     bytes_on_disk: int
-    lexical: LexicalFacts | None = Field(description="Words for hybrid searches; null where there are none.")
-    calibration: CalibrationFacts | None = Field(description="The calibrated plans; null where there are none.")
-    updates: int = Field(description="Rows added, replaced or deleted since the generation was made.")
+    lexical: LexicalFacts | None = Field(description="The lexical index for hybrid searches; null if there is none.")
+    calibration: CalibrationFacts | None = Field(description="The calibrated plans; null if there are none.")
+    updates: int = Field(description="Number of documents added, replaced or deleted since the generation was built.")
     compaction: CompactionFacts
-    recall_watch: WatchFacts = Field(description="Recall of live queries of this process, beside what was promised.")
+    recall_watch: WatchFacts = Field(
+        description="Recall of live queries of this process, compared with the promised recall."
+    )
 
     @classmethod
-    def of(cls, index: Index, compaction: CompactionFacts) -> Self:
-        """Take them from an opened index."""
+    def from_index(cls, index: Index, compaction: CompactionFacts) -> Self:
+        """Collect the facts about an open index."""
         manifest = index.manifest
         return cls(
             generation=index.generation,
@@ -63,28 +63,28 @@ class IndexAnswer(BaseModel):
 
 
 class Reloaded(BaseModel):
-    """What is served after a reload."""
+    """The generation served after a reload."""
 
     generation: str
-    changed: bool = Field(description="Whether it is another than before, or was calibrated anew.")
+    changed: bool = Field(description="Whether the generation is new, or was recalibrated.")
 
 
 class RollbackRequest(BaseModel):
-    """Which generation to go back to."""
+    """Which generation to roll back to."""
 
     model_config = ConfigDict(extra="forbid")
 
-    to: str | None = Field(default=None, description="Its number; the one before the published where absent.")
+    to: str | None = Field(default=None, description="Its number. Default: the generation before the published one.")
 
 
 class RolledBack(BaseModel):
-    """What a rollback did."""
+    """The effect of a rollback."""
 
-    before: str = Field(description="The generation that was published.")
-    generation: str = Field(description="The one that is now.")
+    before: str = Field(description="The generation published before.")
+    generation: str = Field(description="The generation published now.")
 
 
 class Health(BaseModel):
-    """Alive, or ready."""
+    """`alive` or `ready`."""
 
     status: str

@@ -1,4 +1,4 @@
-"""Texts to embed or classify: one or several, and for embeddings tokens in their place."""
+"""Input texts of ``/v1/embeddings`` and ``/v1/classify``: one or several, or token ids for embeddings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
+from models import Encoder, InvalidOptionError
 from models.data.unicode import check_unicode
-from models.encoders.base import Encoder
 from models.encoders.tokens import text_of_tokens
-from models.errors import InvalidOptionError
 from service.settings import Settings
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -25,22 +24,22 @@ def _texts(value: Any) -> list[str]:
 
 
 def _texts_or_tokens(value: Any) -> list[str | list[int]]:
-    # A list of whole numbers is the tokens of one text.
+    # A list of integers is the tokens of a single text.
     items = [value] if isinstance(value, str) or _is_tokens(value) else value
     if not isinstance(items, list):
         raise ValueError("give a text, a list of texts, tokens or a list of lists of tokens")
     if not (all(isinstance(item, str) for item in items) or all(map(_is_tokens, items))):
-        raise ValueError("give texts alone, or lists of tokens (whole numbers) alone")
+        raise ValueError("give either texts or lists of tokens (integers), not both")
     return _none_empty(items)
 
 
 def _is_tokens(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(one) is int for one in value)
+    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
 
 
 def _none_empty(items: list[Any]) -> list[Any]:
     if not items:
-        raise ValueError("it is empty: give at least one text")
+        raise ValueError("the list is empty: give at least one text")
     empty = next((number for number, item in enumerate(items) if not item), None)
     if empty is not None:
         raise ValueError(f"text {empty} is empty")
@@ -69,10 +68,10 @@ TextsOrTokens = Annotated[
 
 
 def check_inputs(inputs: Sequence[str | list[int]], settings: Settings) -> None:
-    """Refuse what would take too long.
+    """Refuse inputs that would take too long, or are invalid.
 
     Raises:
-        InvalidOptionError: more texts or characters (or tokens) than the settings allow, or a text that is not Unicode.
+        InvalidOptionError: more texts or characters (tokens) than the settings allow, or a text is not valid Unicode.
     """
     if len(inputs) > settings.max_inputs:
         raise InvalidOptionError("input", f"{len(inputs)} texts: this service allows at most {settings.max_inputs}")
@@ -87,9 +86,9 @@ def check_inputs(inputs: Sequence[str | list[int]], settings: Settings) -> None:
 
 
 def as_texts(inputs: Sequence[str | list[int]], encoder: Encoder) -> list[str]:
-    """Return the texts that tokens among inputs stand for, and texts as they are.
+    """Return inputs as texts, decoding those given as tokens.
 
     Raises:
-        InvalidOptionError: the model's tokenizer cannot be used, or has no such token.
+        InvalidOptionError: the model has no usable tokenizer, or no such token.
     """
     return [item if isinstance(item, str) else text_of_tokens(encoder, item) for item in inputs]

@@ -1,51 +1,58 @@
-"""``POST /v1/search``: request and answer."""
+"""``POST /v1/search``: request and response."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
-from indexer import Plan, SearchOptions, SearchResult, Stage
-from indexer.filters import parse_filter
-from indexer.plan import FunnelStage, Promise, SecondLook, StopRule
+from indexer import FunnelStage, Hit, Plan, SearchOptions, SearchResult, SecondLook, StopRule, parse_filter
 from service.schemas.hybrid import HybridSwitch
 from service.schemas.include import Included
 from service.schemas.vectors import Vector
 
-MOST_STAGES: Final = 16
-MOST_FIELDS: Final = 256
-_SOME: Final[dict[str, Any]] = {"minItems": 1}
+MAX_STAGES: Final = 16
+MAX_FIELDS: Final = 256
+_NOT_EMPTY: Final[dict[str, Any]] = {"minItems": 1}
 SOURCES: Final = ("query", "queries", "vector", "vectors", "image", "images")
 
 
 class Rerank(BaseModel):
-    """One rerank of a funnel."""
+    """A rerank of a funnel."""
 
     model_config = ConfigDict(extra="forbid")
 
-    dims: StrictInt = Field(ge=1, description="Size the candidates are ranked by.")
-    keep: StrictInt = Field(ge=1, description="How many of them are left.")
+    dims: StrictInt = Field(ge=1, description="Prefix size to rank the candidates by.")
+    keep: StrictInt = Field(ge=1, description="Number of candidates to keep.")
 
 
 class SecondLookAt(BaseModel):
-    """Queries that the structure is searched for again."""
+    """Which queries to search a second time, with more effort."""
 
     model_config = ConfigDict(extra="forbid")
 
     below: StrictFloat = Field(
-        allow_inf_nan=False, description="The coarse score that a first search's best candidate lies under."
+        allow_inf_nan=False, description="Search again if the best candidate's coarse score is below this."
     )
-    effort: StrictInt = Field(ge=1, description="Effort of the second search, more than the first's.")
+    effort: StrictInt = Field(ge=1, description="Effort of the second search, larger than that of the first.")
 
     @property
-    def look(self) -> SecondLook:
-        """The rule for the index."""
+    def option(self) -> SecondLook:
+        """The option for the index."""
         return SecondLook(below=self.below, effort=self.effort)
 
 
 class SearchRequest(BaseModel):
-    """A search: exactly one of ``query``, ``queries``, ``vector``, ``vectors``, ``image`` and ``images``."""
+    """A search, with exactly one of ``query``, ``queries``, ``vector``, ``vectors``, ``image`` and ``images``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -57,84 +64,91 @@ class SearchRequest(BaseModel):
 
     query: str | None = Field(default=None, description="Text to search for.")
     queries: list[str] | None = Field(
-        default=None, description="Several texts; `results` holds one list for each.", json_schema_extra=_SOME
+        default=None, description="Several texts; `results` has one list per text.", json_schema_extra=_NOT_EMPTY
     )
-    vector: Vector | None = Field(default=None, description="A query vector of the index's model, of any scale.")
-    vectors: list[Vector] | None = Field(default=None, description="Several query vectors.", json_schema_extra=_SOME)
+    vector: Vector | None = Field(
+        default=None, description="A query vector of the index's model; its norm does not matter."
+    )
+    vectors: list[Vector] | None = Field(
+        default=None, description="Several query vectors.", json_schema_extra=_NOT_EMPTY
+    )
     image: str | None = Field(
-        default=None, description="An image to search for, where the model has images: base64 of a file."
+        default=None, description="An image to search for, if the model encodes images: base64 of an image file."
     )
-    images: list[str] | None = Field(default=None, description="Several images.", json_schema_extra=_SOME)
-    k: StrictInt = Field(default=10, ge=1, description="Results wanted.")
+    images: list[str] | None = Field(default=None, description="Several images.", json_schema_extra=_NOT_EMPTY)
+    k: StrictInt = Field(default=10, ge=1, description="Number of results.")
     offset: StrictInt = Field(
         default=0,
         ge=0,
-        description="Results passed over: the answer is the end of that to a search for `offset` + `k`.",
+        description="Number of leading results to skip.",
     )
     dims: StrictInt | None = Field(
         default=None,
         ge=1,
-        description="Size Ds of the shortlist's prefix; the index's own where absent. Another size looks at every row.",
+        description="Prefix size Ds of the shortlist; default: the index's own. Any other size scans all rows.",
     )
     candidates: StrictInt | None = Field(
-        default=None, ge=1, description="Length K of the shortlist; the larger of 200 and 2k where absent."
+        default=None, ge=1, description="Length K of the shortlist; default: the larger of 200 and 2k."
     )
     rerank_dims: StrictInt | None = Field(
-        default=None, ge=1, description="Size Dr the shortlist is ranked by; the full size where absent."
+        default=None, ge=1, description="Prefix size Dr of the last rerank; default: the full dimension."
     )
     effort: StrictInt | None = Field(
-        default=None, ge=1, description="How hard the structure looks (HNSW: efSearch); its default where absent."
+        default=None,
+        ge=1,
+        description="Search effort of the shortlist structure (HNSW: efSearch); default: the structure's own.",
     )
     stages: list[Rerank] | None = Field(
         default=None,
-        max_length=MOST_STAGES,
-        description="Reranks between the shortlist and the last one: sizes do not fall, candidates do not grow.",
+        max_length=MAX_STAGES,
+        description="Reranks between the shortlist and the last one. Sizes must not decrease; candidates must not "
+        "increase.",
     )
     stop: Literal["certified"] | Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="Which candidates the first rerank leaves unread: `certified`, those that provably cannot enter "
-        "the answer; a number, those whose coarse score lies more than that under the k-th candidate's. None where "
-        "absent, but a calibrated plan may have a gap of its own.",
+        description="Which candidates the first rerank skips. `certified`: those that provably cannot be among the "
+        "results. A number: those whose coarse score is more than this below the k-th candidate's. Default: none, "
+        "unless a calibrated plan has a gap of its own.",
     )
     second_look: SecondLookAt | None = Field(
         default=None,
-        description="Queries whose first search finds nothing near are searched for again, with more effort. None "
-        "where absent, but a calibrated plan may have a second look of its own.",
+        description="Search again, with more effort, for queries whose first search finds nothing near. Default: none, "
+        "unless a calibrated plan has a second look of its own.",
     )
     recall: StrictFloat | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Recall wanted, against exact search; the fastest calibrated plan that holds it is taken, or the "
-        "closest to it, whose promise is not `met`. Not together with a plan by hand: `dims`, `candidates`, "
-        "`rerank_dims`, `effort`, `stages`, `stop`, `second_look`.",
+        description="Target recall against exact search. The fastest calibrated plan that reaches it is used; if none "
+        "does, the closest one, and its promise is not `met`. Cannot be combined with options that describe a plan: "
+        "`dims`, `candidates`, `rerank_dims`, `effort`, `stages`, `stop`, `second_look`.",
     )
     milliseconds: StrictFloat | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="Time the search of one query may take, without encoding it, on the machine of the calibration; "
-        "the calibrated plan of the best recall within it is taken.",
+        description="Latency budget of one query, without encoding it, as measured on the calibration machine. The "
+        "calibrated plan with the best recall within it is used.",
     )
     filter: dict[str, Any] | None = Field(
         default=None,
-        description="Only documents that match are found.",
+        description="Only matching documents are found.",
         examples=[{"lang": {"$in": ["en", "fr"]}, "year": {"$gte": 1990}}],
     )
     include: list[str] | None = Field(
         default=None,
-        max_length=MOST_FIELDS,
-        description="Fields of the payload to answer with, dots leading into objects; all where absent, none for `[]`. "
-        "A field that a document does not have is left out.",
+        max_length=MAX_FIELDS,
+        description="Fields of the payload to return; dots address fields of objects. Default: all; `[]`: none. Fields "
+        "that a document does not have are left out.",
         examples=[["title", "meta.source"]],
     )
     hybrid: HybridSwitch = Field(
         default=None,
-        description="Search by the words of the text too, and fuse both lists of candidates: true, or an object. Only "
-        "with `query` or `queries`, and where the index was built with `--lexical`.",
+        description="Also search by the words of the text (BM25), and fuse both lists of candidates: true, or an "
+        "object with options. Requires `query` or `queries` and an index built with `--lexical`.",
         examples=[True, {"fusion": "weighted", "weight": 0.5}],
     )
-    explain: bool = Field(default=False, description="Answer with the stages of the search.")
+    explain: bool = Field(default=False, description="Return the stages of the search.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -145,15 +159,15 @@ class SearchRequest(BaseModel):
 
     @property
     def batch(self) -> bool:
-        """Whether several queries were sent, so that ``results`` is a list of lists."""
+        """Whether the request may hold several queries, so that ``results`` is a list of lists."""
         return self.queries is not None or self.vectors is not None or self.images is not None
 
     @property
     def included(self) -> Included | None:
-        """The fields to answer with; all where None.
+        """The fields to return; all if None.
 
         Raises:
-            InvalidOptionError: a name is that of no field.
+            InvalidOptionError: a name is not a valid field name.
         """
         return None if self.include is None else Included.parse(self.include)
 
@@ -162,7 +176,7 @@ class SearchRequest(BaseModel):
         """The options for the index.
 
         Raises:
-            InvalidOptionError: the filter is not one.
+            InvalidOptionError: the filter is invalid.
         """
         return SearchOptions(
             k=self.k + self.offset,
@@ -172,7 +186,7 @@ class SearchRequest(BaseModel):
             rerank_dims=self.rerank_dims,
             stages=tuple(FunnelStage(stage.dims, stage.keep) for stage in self.stages or ()),
             stop=None if self.stop is None else StopRule(gap=None if self.stop == "certified" else self.stop),
-            second_look=None if self.second_look is None else self.second_look.look,
+            second_look=None if self.second_look is None else self.second_look.option,
             recall=self.recall,
             milliseconds=self.milliseconds,
             filter=None if self.filter is None else parse_filter(self.filter),
@@ -180,128 +194,107 @@ class SearchRequest(BaseModel):
         )
 
 
+def _gap_of(rule: StopRule | float | str | None) -> float | str | None:
+    if not isinstance(rule, StopRule):
+        return rule
+    return "certified" if rule.gap is None else rule.gap
+
+
+def _rounded(milliseconds: float) -> float:
+    return round(milliseconds, 4)
+
+
 class HitOut(BaseModel):
     """A result."""
 
     id: str
-    score: float = Field(description="Cosine of query and document at `rerank_dims`; the fused score where `hybrid`.")
-    payload: dict[str, Any] = Field(description="The document's fields, those that were asked for.")
+    score: float = Field(
+        description="Cosine similarity of query and document at `rerank_dims`; the fused score if `hybrid`."
+    )
+    payload: dict[str, Any] = Field(description="The document's fields, or those selected by `include`.")
 
 
 class PromiseOut(BaseModel):
-    """What calibration measured of a plan."""
+    """What calibration measured for a plan."""
 
-    recall: float = Field(description="Mean recall over the calibration's queries.")
-    recall_low: float = Field(description="A lower bound on the mean recall of further queries of their kind.")
-    milliseconds: float = Field(
-        description="Time of one query on one thread, without encoding it: the median; where some queries are searched "
-        "for twice, of the mean of both ways by how often each is taken."
+    recall: float = Field(description="Mean recall over the calibration queries.")
+    recall_low: float = Field(
+        description="Lower confidence bound on the mean recall over further queries of this kind."
     )
-    met: bool = Field(description="Whether this is what was asked for; where not, no calibrated plan is.")
-
-    @classmethod
-    def of(cls, promise: Promise) -> Self:
-        """Take it from a plan's promise."""
-        return cls(
-            recall=promise.recall,
-            recall_low=promise.recall_low,
-            milliseconds=promise.milliseconds,
-            met=promise.met,
-        )
+    milliseconds: float = Field(
+        description="Median single-thread latency of one query, without encoding it; with a second look, the average "
+        "of both paths weighted by their frequency."
+    )
+    met: bool = Field(description="Whether the plan satisfies the request; if false, no calibrated plan does.")
 
 
 class PlanOut(BaseModel):
-    """What was done, with every default filled in."""
+    """The plan that was followed, with all defaults filled in."""
 
     structure: str
     dims: int
     candidates: int
     rerank_dims: int
     effort: int | None
-    stages: list[Rerank] = Field(description="The reranks in order; the last has the size `rerank_dims` and keeps k.")
-    stop: Literal["certified"] | float | None = Field(description="Which candidates the first rerank leaves unread.")
-    second_look: SecondLookAt | None = Field(description="Which queries the structure is searched for again.")
-    promise: PromiseOut | None = Field(description="Where the plan was calibrated.")
+    stages: list[Rerank] = Field(description="The reranks in order; the last is at `rerank_dims` and keeps k.")
+    stop: Annotated[Literal["certified"] | float | None, BeforeValidator(_gap_of)] = Field(
+        description="Which candidates the first rerank skips."
+    )
+    second_look: SecondLookAt | None = Field(description="Which queries are searched a second time.")
+    promise: PromiseOut | None = Field(description="What calibration measured; null if the plan is not calibrated.")
 
     @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """Take it from a plan."""
-        return cls(
-            structure=plan.structure,
-            dims=plan.dims,
-            candidates=plan.candidates,
-            rerank_dims=plan.rerank_dims,
-            effort=plan.effort,
-            stages=[Rerank(dims=stage.dims, keep=stage.keep) for stage in plan.stages],
-            stop=plan.stop and ("certified" if plan.stop.gap is None else plan.stop.gap),
-            second_look=plan.second_look and SecondLookAt(below=plan.second_look.below, effort=plan.second_look.effort),
-            promise=None if plan.promise is None else PromiseOut.of(plan.promise),
-        )
+    def from_plan(cls, plan: Plan) -> Self:
+        """Read a plan of the index."""
+        return cls.model_validate(plan, from_attributes=True)
 
 
 class StageOut(BaseModel):
-    """One step of a search."""
+    """One stage of a search."""
 
     name: str
-    milliseconds: float = Field(description="For all queries of the request together.")
+    milliseconds: Annotated[float, AfterValidator(_rounded)] = Field(
+        description="For all queries of the request together."
+    )
     dims: int | None
     candidates_in: int | None
     candidates_out: int | None
     structure: str | None
-    read: float | None = Field(description="Candidates read a query, the mean, where a stop rule left some out.")
+    read: float | None = Field(description="Mean number of candidates read per query; null without a stop rule.")
     certified: float | None = Field(
-        description="Share of the queries whose answer is proved to be that of reading all candidates."
+        description="Share of the queries whose results are proven equal to those of reading all candidates."
     )
     margin: float | None = Field(
-        description="The k-th score less the highest that a candidate left unread could have, the least over the "
-        "queries: a positive one is the proof. Null where all were read, or where there is no bound."
+        description="The k-th score minus the upper bound on the scores of skipped candidates, the minimum over the "
+        "queries: a positive margin is the proof. Null if all were read or there is no bound."
     )
     again: float | None = Field(
-        description="Share of the queries that the structure was searched for a second time, where a second look is "
-        "asked for."
+        description="Share of the queries that were searched a second time; null without a second look."
     )
-
-    @classmethod
-    def of(cls, stage: Stage) -> Self:
-        """Take it from a stage."""
-        return cls(
-            name=stage.name,
-            milliseconds=round(stage.milliseconds, 4),
-            dims=stage.dims,
-            candidates_in=stage.candidates_in,
-            candidates_out=stage.candidates_out,
-            structure=stage.structure,
-            read=stage.read,
-            certified=stage.certified,
-            margin=stage.margin,
-            again=stage.again,
-        )
 
 
 class SearchAnswer(BaseModel):
-    """The answer to a search."""
+    """The response to a search."""
 
-    results: list[HitOut] | list[list[HitOut]] = Field(description="Best first; a list for each of several queries.")
+    # The first alternative that matches is the right one; comparing both would double the cost of this model.
+    results: list[HitOut] | list[list[HitOut]] = Field(
+        union_mode="left_to_right", description="Best first; one list per query if several were sent."
+    )
     plan: PlanOut
-    stages: list[StageOut] | None = Field(default=None, description="Only where `explain` was asked for.")
+    stages: list[StageOut] | None = Field(default=None, description="Null unless `explain` is true.")
     generation: str = Field(description="The generation of the index that was searched.")
 
     @classmethod
-    def of(cls, result: SearchResult, request: SearchRequest) -> Self:
-        """Shape a result as the request asked."""
+    def from_result(cls, result: SearchResult, request: SearchRequest) -> Self:
+        """Read a result of the index, and leave out what the request does not ask for."""
         included = request.included
-        lists = [
-            [
-                HitOut(
-                    id=hit.id, score=hit.score, payload=hit.payload if included is None else included.of(hit.payload)
-                )
-                for hit in hits[request.offset :]
-            ]
-            for hits in result.hits
-        ]
-        return cls(
-            results=lists if request.batch else lists[0],
-            plan=PlanOut.of(result.plan),
-            stages=[StageOut.of(stage) for stage in result.stages] if request.explain else None,
-            generation=result.generation,
-        )
+        lists = [hits[request.offset :] for hits in result.hits]
+        if included is not None:
+            lists = [[Hit(hit.id, hit.score, included.of(hit.payload)) for hit in hits] for hits in lists]
+        answer = {
+            "results": lists if request.batch else lists[0],
+            "plan": result.plan,
+            "stages": result.stages if request.explain else None,
+            "generation": result.generation,
+        }
+        return cls.model_validate(answer, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Vectors in requests: numbers, or base64 of little-endian float32."""
+"""Vectors in requests: a list of numbers, or base64 of little-endian float32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.data.vector_text import decode_vector, numbers
 
 
 class _AsVector:
-    """Reads both forms as float32 of shape (n,). Not a union, whose errors name branches that no client knows."""
+    """Reads both forms as float32 of shape (n,). A union would name its branches in error messages to clients."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         listed = core_schema.list_schema(core_schema.float_schema(), min_length=1)

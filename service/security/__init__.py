@@ -1,1 +1,1 @@
-"""Authentication: API keys, their scopes, and TLS."""
+"""Authentication by API keys, scopes, and TLS."""

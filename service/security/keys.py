@@ -1,7 +1,7 @@
-"""API keys at rest: a JSON file that holds the hash of each key, its scopes and when it ends, never the key.
+"""API keys at rest: a JSON file with the hash, scopes and expiry of each key, never the key itself.
 
-A key is 256 random bits, so its hash is a plain salted SHA-256: there is nothing to guess that a slow hash (bcrypt,
-Argon2) would make dear, and a fast one costs each request a microsecond in place of a tenth of a second.
+A key has 256 random bits, so a salted SHA-256 is enough: guessing is hopeless without a slow hash (bcrypt, Argon2), and
+verification costs each request a microsecond instead of a tenth of a second.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from indexer.storage.fsync import fsync
-from models.errors import DataError, InvalidOptionError
+from indexer import fsync
+from models import DataError, InvalidOptionError
 
 KeyScope = Literal["read", "write"]
 SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
@@ -34,20 +34,20 @@ _Hex = Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{2})+$")]
 
 
 class Key(BaseModel):
-    """What is kept of a key."""
+    """A stored key: everything but its secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
     scopes: Annotated[frozenset[KeyScope], Field(min_length=1)]
     salt: _Hex
-    sha256: _Hex = Field(description="Of the salt's bytes, then the key's.")
+    sha256: _Hex = Field(description="SHA-256 of the salt followed by the secret.")
     created: AwareDatetime
     expires: AwareDatetime | None = None
 
     @classmethod
-    def of(cls, secret: str, name: str, scopes: Iterable[KeyScope], expires: datetime | None = None) -> Self:
-        """Keep the hash of a secret under a fresh salt."""
+    def from_secret(cls, secret: str, name: str, scopes: Iterable[KeyScope], expires: datetime | None = None) -> Self:
+        """Hash a secret with a new salt."""
         salt = secrets.token_bytes(_SALT_BYTES)
         return cls(
             name=name,
@@ -60,12 +60,12 @@ class Key(BaseModel):
 
     @property
     def expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether the key has expired."""
         return self.expires is not None and datetime.now(UTC) >= self.expires
 
-    def matches(self, presented: bytes) -> bool:
-        """Compare in a time that does not depend on where the two differ."""
-        return hmac.compare_digest(_digest(bytes.fromhex(self.salt), presented), bytes.fromhex(self.sha256))
+    def matches(self, secret: bytes) -> bool:
+        """Return whether this is the key's secret, comparing in constant time."""
+        return hmac.compare_digest(_digest(bytes.fromhex(self.salt), secret), bytes.fromhex(self.sha256))
 
 
 class _KeyFile(BaseModel):
@@ -82,16 +82,18 @@ class _KeyFile(BaseModel):
         return self
 
 
-def read_keys(path: Path) -> tuple[Key, ...]:
+def read_keys(path: str | Path) -> tuple[Key, ...]:
     """Read a key file.
 
     Raises:
-        DataError: it cannot be read, or is not a key file.
+        DataError: the file cannot be read, or is not a key file.
     """
     try:
-        return _KeyFile.model_validate_json(path.read_bytes()).keys
+        return _KeyFile.model_validate_json(Path(path).read_bytes()).keys
     except FileNotFoundError:
-        raise DataError(f"no key file at {path}: mrl keys create NAME --scope read --keys {path} makes one") from None
+        raise DataError(
+            f"no key file at {path}: create one with mrl keys create NAME --scope read --keys {path}"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read key file {path}: {error.strerror}") from error
     except ValidationError as error:
@@ -100,45 +102,55 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise DataError(f"{path} is not a key file: {place}: {problem['msg']}") from None
 
 
-def create_key(path: Path, name: str, scopes: Sequence[KeyScope], expires: datetime | None = None) -> str:
-    """Make a key, add it to a key file (made where there is none) and return it: it cannot be had again.
+def create_key(path: str | Path, name: str, scopes: Sequence[KeyScope], expires: datetime | None = None) -> str:
+    """Create a key, add its hash to a key file and return the secret, which cannot be recovered later.
+
+    Args:
+        path: of the key file; created if it does not exist.
+        name: of the key, unique in the file.
+        scopes: what the key allows.
+        expires: when the key expires; never if None.
 
     Raises:
-        InvalidOptionError: the name is taken or not one.
+        InvalidOptionError: the name is invalid or taken.
         DataError: the file cannot be read or written, or is not a key file.
     """
+    path = Path(path)
     if not re.fullmatch(_NAME, name):
-        raise InvalidOptionError("name", f"name {name!r:.80}: give 1 to 64 of A-Z, a-z, 0-9, dot, dash and underscore")
+        raise InvalidOptionError(
+            "name", f"name {name!r:.80}: allowed are 1 to 64 of A-Z, a-z, 0-9, dot, dash and underscore"
+        )
     secret = _PREFIX + secrets.token_urlsafe(32)
-    with _changing(path):
+    with _locked(path):
         keys = read_keys(path) if path.exists() else ()
         if any(key.name == name for key in keys):
             raise InvalidOptionError(
-                "name", f"name {name!r}: {path} has a key of that name; revoke it, or take another"
+                "name", f"name {name!r}: {path} already has a key of this name; revoke it or choose another name"
             )
-        _write(path, (*keys, Key.of(secret, name, scopes, expires)))
+        _write(path, (*keys, Key.from_secret(secret, name, scopes, expires)))
     return secret
 
 
-def revoke_key(path: Path, name: str) -> None:
-    """Take a key out of a key file.
+def revoke_key(path: str | Path, name: str) -> None:
+    """Remove a key from a key file.
 
     Raises:
-        InvalidOptionError: there is none of that name.
+        InvalidOptionError: there is no key of this name.
         DataError: the file cannot be read or written, or is not a key file.
     """
-    with _changing(path):
+    path = Path(path)
+    with _locked(path):
         keys = read_keys(path)
-        left = tuple(key for key in keys if key.name != name)
-        if len(left) == len(keys):
-            there = ", ".join(key.name for key in keys) or "none"
-            raise InvalidOptionError("name", f"name {name!r:.80}: no such key in {path}; there are: {there}")
-        _write(path, left)
+        remaining = tuple(key for key in keys if key.name != name)
+        if len(remaining) == len(keys):
+            names = ", ".join(key.name for key in keys) or "none"
+            raise InvalidOptionError("name", f"name {name!r:.80}: no such key in {path}; its keys are: {names}")
+        _write(path, remaining)
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[None]:
-    """Keep other commands from changing the file meanwhile, which would lose one of two new keys."""
+def _locked(path: Path) -> Iterator[None]:
+    """Lock the file's directory: of two commands that change the file at once, one would lose the other's key."""
     try:
         folder = os.open(path.resolve().parent, os.O_RDONLY)
     except OSError as error:
@@ -151,9 +163,9 @@ def _changing(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:
-    target = path.resolve()  # a link stays one
+    target = path.resolve()  # replace the target of a symbolic link, not the link
     try:
-        # Made with mode 0600, and renamed into place: a service sees the old keys or the new, and so does a crash.
+        # Created with mode 0600 and renamed into place: a service, or a crash, sees the old keys or the new ones.
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         partial = Path(name)
         try:

@@ -1,6 +1,6 @@
-"""One line a record, as text or JSON, each with the id of the request it belongs to.
+"""Log formats: one line per record, as text or JSON, with the id of the request that caused it.
 
-Neither query texts nor keys are logged: the access log has method, path, status, time, bytes and the key's name.
+Neither queries nor API keys are logged. The access log has method, path, status, time, bytes and the key's name.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Final
 from service.settings import Settings
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
-"""The id of the request being answered."""
+"""Id of the request being answered; None outside of requests. Set by :mod:`service.http.request_id`."""
 
-# What every record has; uvicorn adds its message again, in colours.
-_USUAL: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
-# A line break in a path would let a client write lines of its own into the log.
+# Attributes of every record, and uvicorn's coloured copy of the message.
+_STANDARD: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+# Escaped, because a line break in a path would let a client forge log lines.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class JsonLines(logging.Formatter):
-    """``{"time", "level", "logger", "message", "request_id", …}``: extra fields follow, then a traceback."""
+    """JSON objects with time, level, logger, message, request_id, extra fields and, if any, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record as one line of JSON."""
+        """Format a record as a line of JSON."""
         line = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -41,18 +41,18 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """``time level logger: message (name=value …)``, and a traceback where there is one."""
+    """Lines such as ``time level logger: message (name=value …)``, followed by the traceback, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record as one line of text, and its traceback in lines below."""
+        """Format a record as a line of text and its traceback as further lines."""
         extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
         line = f"{_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}"
-        line = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", f"{line} ({extras})" if extras else line)
+        line = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", f"{line} ({extras})" if extras else line)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
-    """Return the configuration for :mod:`logging.config`: our loggers and uvicorn's go through one handler."""
+    """Return a configuration for :mod:`logging.config` that sends our loggers and uvicorn's through one handler."""
     level = settings.log_level.upper()
     ours = {"handlers": ["stderr"], "level": level}
     return {
@@ -63,7 +63,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             **dict.fromkeys(("mrl", "indexer", "models"), ours),
             "uvicorn": {**ours, "propagate": False},
-            # Asked for by a switch of its own, whatever else is logged.
+            # Switched on by its own setting, independent of the log level.
             "mrl.access": {"level": "INFO"},
         },
     }
@@ -75,5 +75,5 @@ def _time(record: logging.LogRecord) -> str:
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     request_id = REQUEST_ID.get()
-    extras = {name: value for name, value in vars(record).items() if name not in _USUAL}
+    extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     return extras if request_id is None else {"request_id": request_id, **extras}

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces, by the extra ``traces``: a span for each request, in it one for the search with its stages."""
+"""OpenTelemetry traces (extra ``traces``): a span per request; inside it one per search, with one per stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from indexer import Stage
-from models.errors import InvalidOptionError
+from models import OptionalDependencyError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Traces:
-    """Writes spans by the provider that is set, or by one that sends them as the ``OTEL_*`` variables say."""
+    """Writes spans with the global tracer provider; if there is none, sets one configured by ``OTEL_*`` variables."""
 
     def __init__(self, app: FastAPI) -> None:
         """Trace the requests of an application.
 
         Raises:
-            InvalidOptionError: the libraries are not installed.
+            OptionalDependencyError: OpenTelemetry is not installed.
         """
         try:
             from opentelemetry import trace
@@ -31,10 +31,10 @@ class Traces:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as error:
-            message = f"traces need {error.name}: pip install 'adaptive-retrieval[traces]'"
-            raise InvalidOptionError("traces", message) from error
+            package, install = error.name or "opentelemetry", "pip install 'adaptive-retrieval[traces]'"
+            raise OptionalDependencyError(package, "the option traces", install) from error
         if not isinstance(trace.get_tracer_provider(), TracerProvider):
-            # OTEL_SERVICE_NAME, where it is set, wins over this name.
+            # OTEL_SERVICE_NAME takes precedence over this name.
             provider = TracerProvider(resource=Resource.create({SERVICE_NAME: "mrl"}))
             provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
             trace.set_tracer_provider(provider)
@@ -45,18 +45,18 @@ class Traces:
         self._trace = trace
 
     def context(self) -> Context:
-        """Return where spans of the request that is being answered belong."""
+        """Return the parent context for spans of the request being answered."""
         from opentelemetry import context
 
         return context.get_current()
 
     def search(self, contexts: Sequence[Context], stages: Sequence[Stage], plan: dict[str, Any]) -> None:
-        """Write the spans of a search that has just ended, for each request that was part of it.
+        """Write the spans of a search that has just ended, once for each request in the batch.
 
         Args:
             contexts: of the requests, from :meth:`context`.
             stages: of the search.
-            plan: attributes of the search.
+            plan: attributes of the search span.
         """
         ended = time.time_ns()
         began = ended - round(sum(stage.milliseconds for stage in stages) * 1e6)
@@ -66,8 +66,8 @@ class Traces:
             )
             inner, at = self._trace.set_span_in_context(span, context), began
             for stage in stages:
-                facts = {"dims": stage.dims, "in": stage.candidates_in, "out": stage.candidates_out}
-                attributes = {name: value for name, value in facts.items() if value is not None}
+                values = {"dims": stage.dims, "in": stage.candidates_in, "out": stage.candidates_out}
+                attributes = {name: value for name, value in values.items() if value is not None}
                 part = self._tracer.start_span(stage.name, inner, start_time=at, attributes=attributes)
                 at += round(stage.milliseconds * 1e6)
                 part.end(at)

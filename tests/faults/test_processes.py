@@ -87,7 +87,7 @@ def test_a_compaction_that_the_system_kills_is_told_and_nothing_is_lost(root):
         await until(ended)
         facts = (await client.get("/v1/index")).json()["compaction"]
         assert facts["state"] == "failed"
-        assert facts["message"].startswith("it was killed (SIGKILL), as systems do when memory runs out")
+        assert facts["message"].startswith("killed (SIGKILL), usually because memory ran out")
         assert (await client.get("/v1/documents/new")).status_code == 200
         assert (await client.post("/v1/index/compact")).status_code == 202, "it can be tried again"
 
@@ -155,7 +155,7 @@ class TestClock:
         file = tmp_path / "keys.json"
         year = timedelta(days=365)
         secret = create_key(file, "short", ["read"], datetime.now(UTC) + timedelta(days=1))
-        ring = KeyRing.of(Settings(index="x", keys=file))
+        ring = KeyRing.from_settings(Settings(index="x", keys=file))
         found = ring.find(secret.encode())
         assert not found.expired
         clock.shift = year

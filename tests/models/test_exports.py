@@ -28,6 +28,7 @@ EXPORTED = [
     "LearnedAdapter",
     "ModelError",
     "Nesting",
+    "OptionalDependencyError",
     "Pair",
     "PairScore",
     "Prompts",

@@ -175,7 +175,7 @@ def test_images_over_http_are_answered_by_the_shortest_sure_size(client, folder,
 def test_what_cannot_be_classified_is_refused_by_name(client, folder):
     image = base64.b64encode(list_labelled_images(folder)[0].path.read_bytes()).decode()
     for body, param, message in (
-        ({"input": "the sea"}, "input", "the classifier is one of images: give images and no texts"),
+        ({"input": "the sea"}, "input", "this classifier is for images: give images instead of input"),
         ({"images": []}, "images", "0 images: this service allows 1 to 3"),
         ({"images": [image] * 4}, "images", "4 images: this service allows 1 to 3"),
         ({"images": [image] * 3}, "images.2", "192 pixels in the images up to images.2"),

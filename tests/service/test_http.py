@@ -16,7 +16,7 @@ from indexer.filters import parse_filter
 from indexer.plan import FunnelStage, SecondLook, StopRule
 from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from service import Settings, create_app
-from service.schemas.search import MOST_STAGES, PlanOut, SearchRequest
+from service.schemas.search import MAX_STAGES, PlanOut, SearchRequest
 
 
 def error_of(response):
@@ -40,7 +40,7 @@ def test_a_text_query_answers_what_the_index_finds(client, opened):
         (hit.id, pytest.approx(hit.score), hit.payload) for hit in expected
     ]
     assert answer["results"][0]["payload"].keys() == {"title", "text", "n"}
-    assert answer["plan"] == PlanOut.of(opened.plan(SearchOptions(k=4))).model_dump()
+    assert answer["plan"] == PlanOut.from_plan(opened.plan(SearchOptions(k=4))).model_dump()
     assert answer["plan"]["stages"][-1] == {"dims": 32, "keep": 4}
     assert answer["stages"] is None
 
@@ -239,7 +239,7 @@ def test_health(client):
         ({"query": "a", "stages": [[24, 5]]}, "stages.0", "valid dictionary"),
         ({"query": "a", "stages": [{"dims": 8, "keep": 50}]}, "stages", "dimensions must not fall"),
         ({"query": "a", "stages": [{"dims": 24, "keep": 201}]}, "stages", "candidates not grow"),
-        ({"query": "a", "stages": [{"dims": 24, "keep": 50}] * (MOST_STAGES + 1)}, "stages", "at most 16 items"),
+        ({"query": "a", "stages": [{"dims": 24, "keep": 50}] * (MAX_STAGES + 1)}, "stages", "at most 16 items"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(client, body, param, message):
@@ -424,7 +424,7 @@ class TestEngine:
             assert error_of(response) == {
                 "type": "service_error",
                 "code": "internal_error",
-                "message": "the service failed; its log says why",
+                "message": "internal error; the log of the service has the traceback",
                 "param": None,
             }
 

@@ -15,7 +15,7 @@ from indexer.building.compact import compact_index
 from indexer.corpus import Document
 from models import load_encoder
 from service import Settings, create_app
-from service.http.server import _config, _Server
+from service.http.server import DrainingServer, uvicorn_config
 from tests.conftest import make_texts, write_lines
 
 
@@ -273,7 +273,7 @@ class TestDraining:
     def test_a_stopping_service_is_unready_first_and_answers_to_the_end(self, root):
         settings = Settings(index=root, auth="off", port=0, drain_seconds=0.5, watch_share=0, log_level="warning")
         app = create_app(settings)
-        server = _Server(_config(settings, app), app.state.engine)
+        server = DrainingServer(uvicorn_config(settings, app), app.state.engine)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.dispatcher import Dispatcher, Limits
-from service.errors import ClientGoneError, ServiceError
+from service.errors import ClientDisconnectedError, ServiceError
 
 
 class Observed:
@@ -146,7 +146,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back():
         tasks = await occupy(dispatcher, held)
         tasks += [asyncio.create_task(dispatcher.run(held)) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(ServiceError, match="4 requests are being answered or wait") as refused:
+        with pytest.raises(ServiceError, match="4 requests are pending") as refused:
             await dispatcher.run(held)
         assert (refused.value.status, refused.value.code) == (503, "overloaded")
         assert refused.value.retry_after > 0
@@ -235,10 +235,10 @@ def test_a_client_that_goes_while_it_waits_costs_no_work():
     async def scenario(dispatcher):
         held, gone = Held(), asyncio.Event()
         tasks = await occupy(dispatcher, held)
-        waiting = asyncio.create_task(dispatcher.run(lambda: begun.append(1), gone=gone.wait))
+        waiting = asyncio.create_task(dispatcher.run(lambda: begun.append(1), client_disconnected=gone.wait))
         await asyncio.sleep(0.01)
         gone.set()
-        with pytest.raises(ClientGoneError):
+        with pytest.raises(ClientDisconnectedError):
             await waiting
         held.event.set()
         await asyncio.gather(*tasks)
@@ -252,7 +252,7 @@ def test_a_lone_job_is_not_watched():
         async def never():
             raise AssertionError("asked")
 
-        assert await dispatcher.run(lambda: 1, gone=never) == 1
+        assert await dispatcher.run(lambda: 1, client_disconnected=never) == 1
 
     run(scenario)
 

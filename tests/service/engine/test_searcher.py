@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from indexer import Index
 from models.errors import InvalidOptionError
 from service import Settings, create_app
-from service.engine.searcher import Asked, Searcher
+from service.engine.parsed_search import ParsedSearch
+from service.engine.searcher import Searcher
 from service.schemas.search import SearchRequest
 from service.telemetry.metrics import Metrics
 from tests.conftest import DIMENSION, WORDS
@@ -64,7 +65,7 @@ def test_together_is_as_alone(searcher, settings, options, bodies, shapes):
     for body, shape in zip(bodies, shapes, strict=False):
         # The offset is part of the options: those who differ in it are not searched together.
         request = SearchRequest.model_validate({**body, **options, **shape, "offset": shapes[0].get("offset", 0)})
-        asked.append(Asked.of(request, settings))
+        asked.append(ParsedSearch.parse(request, settings))
     assert len({one.group for one in asked}) == 1
     together = [json.loads(answer) for answer in searcher(asked, 2)]
     alone = [json.loads(searcher([one], 1)[0]) for one in asked]
@@ -82,7 +83,7 @@ def _close(value):
 
 def test_who_asks_for_an_explanation_is_searched_alone(settings):
     def group(**body):
-        return Asked.of(SearchRequest.model_validate(body), settings).group
+        return ParsedSearch.parse(SearchRequest.model_validate(body), settings).group
 
     assert group(query="w1") == group(queries=["w2", "w3"])
     assert group(query="w1") != group(vector=[1.0] * DIMENSION)
@@ -152,4 +153,4 @@ def test_a_passed_deadline_is_told(built):
 
 def test_limits_are_checked_before_anything_runs(settings):
     with pytest.raises(InvalidOptionError, match="k 5000: this service allows at most 1000"):
-        Asked.of(SearchRequest(query="w1", k=5000), settings)
+        ParsedSearch.parse(SearchRequest(query="w1", k=5000), settings)

@@ -95,9 +95,9 @@ def test_the_accuracy_wanted_chooses_the_cascade(client, classifier):
 @pytest.mark.parametrize(
     ("body", "param", "message"),
     [
-        ({}, None, "give exactly one of input, which is texts, and images"),
-        ({"input": "a", "images": ["eA=="]}, None, "give exactly one of input, which is texts, and images"),
-        ({"images": ["eA=="]}, "images", "the classifier is one of texts: give input and no images"),
+        ({}, None, "give exactly one of input (texts) and images"),
+        ({"input": "a", "images": ["eA=="]}, None, "give exactly one of input (texts) and images"),
+        ({"images": ["eA=="]}, "images", "this classifier is for texts: give input instead of images"),
         ({"input": []}, "input", "at least one text"),
         ({"input": ["a", ""]}, "input", "text 1 is empty"),
         ({"input": [3]}, "input", "give a text or a list of texts"),

@@ -18,7 +18,7 @@ from indexer.building.compact import compact_index
 from indexer.updates import Updates
 from service import Settings, create_app
 from service.http.server import running
-from service.routes.documents import BATCH_LINES, MOST_LINES
+from service.routes.documents import BATCH_LINES, MAX_LINES
 from tests.conftest import make_encoder, make_texts, write_lines
 from tests.service import test_http
 from tests.service.test_http import error_of
@@ -238,9 +238,9 @@ class TestLines:
         response = client.post("/v1/documents", content=row + b" " * (1 << 20))
         assert (response.status_code, error_of(response)["code"]) == (413, "body_too_large")
         assert client.get("/v1/documents/big").status_code == 404
-        response = client.post("/v1/documents", content=b"{}\n" * BATCH_LINES + b"\n" * MOST_LINES)
+        response = client.post("/v1/documents", content=b"{}\n" * BATCH_LINES + b"\n" * MAX_LINES)
         assert response.status_code == 422
-        assert f"more than {MOST_LINES:,} lines" in error_of(response)["message"]
+        assert f"more than {MAX_LINES:,} lines" in error_of(response)["message"]
         assert f"lines 1 to {BATCH_LINES} have been stored" in error_of(response)["message"]
 
 

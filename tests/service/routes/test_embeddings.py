@@ -82,25 +82,25 @@ class TestAnswers:
         ({"input": ""}, 422, "input", "text 0 is empty"),
         ({"input": []}, 422, "input", "at least one text"),
         ({"input": ["w1", ""]}, 422, "input", "text 1 is empty"),
-        ({"input": [[1], []]}, 422, "input", "texts alone, or lists of tokens"),
-        ({"input": ["w1", 2]}, 422, "input", "texts alone, or lists of tokens"),
-        ({"input": [1, True]}, 422, "input", "texts alone, or lists of tokens"),
+        ({"input": [[1], []]}, 422, "input", "either texts or lists of tokens"),
+        ({"input": ["w1", 2]}, 422, "input", "either texts or lists of tokens"),
+        ({"input": [1, True]}, 422, "input", "either texts or lists of tokens"),
         ({"input": None}, 422, "input", "give a text"),
         ({"input": {"text": "w1"}}, 422, "input", "give a text"),
-        ({"input": [1.5]}, 422, "input", "texts alone, or lists of tokens"),
+        ({"input": [1.5]}, 422, "input", "either texts or lists of tokens"),
         ({"input": [301]}, 422, "input", "token 301 is none of the 301 of model"),
         ({"input": [-1]}, 422, "input", "token -1 is none"),
         ({"input": [2**40]}, 422, "input", "is none of the"),
         ({"input": ["w1"] * 2049}, 422, "input", "2049 texts: this service allows at most 2048"),
         ({"input": ["w" * 2_000_001]}, 422, "input", "2000001 characters: this service allows 2000000"),
-        ({"input": "w1", "dimensions": 12}, 422, "dimensions", "dimensions 12: the model gives 8, 16, 32"),
-        ({"input": "w1", "dimensions": 64}, 422, "dimensions", "the model gives 8, 16, 32"),
+        ({"input": "w1", "dimensions": 12}, 422, "dimensions", "dimensions 12: allowed for this model are 8, 16, 32"),
+        ({"input": "w1", "dimensions": 64}, 422, "dimensions", "allowed for this model are 8, 16, 32"),
         ({"input": "w1", "dimensions": 0}, 422, "dimensions", "greater than or equal to 1"),
         ({"input": "w1", "dimensions": "8"}, 422, "dimensions", "valid integer"),
         ({"input": "w1", "encoding_format": "hex"}, 422, "encoding_format", "'float' or 'base64'"),
         ({"input": "w1", "input_type": "passage"}, 422, "input_type", "'query' or 'document'"),
         ({"input": "w1", "truncate": True}, 422, "truncate", "Extra inputs"),
-        ({"input": "w1", "model": "gpt"}, 404, "model", "model 'gpt' is not served here: 'tiny' is"),
+        ({"input": "w1", "model": "gpt"}, 404, "model", "model 'gpt' is not served here; the served model is 'tiny'"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused_by_name(client, body, status, param, message):
@@ -196,7 +196,7 @@ class TestOpenAIsClient:
         with pytest.raises(openai.NotFoundError) as missing:
             api.embeddings.create(model="text-embedding-3-small", input="w1")
         assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
-        with pytest.raises(openai.UnprocessableEntityError, match="the model gives 8, 16, 32") as wrong:
+        with pytest.raises(openai.UnprocessableEntityError, match="allowed for this model are 8, 16, 32") as wrong:
             api.embeddings.create(model="tiny", input="w1", dimensions=100)
         assert (wrong.value.code, wrong.value.param) == ("invalid_option", "dimensions")
         with pytest.raises(openai.UnprocessableEntityError, match="text 0 is empty"):

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from models.errors import InvalidOptionError
 from service import Settings, create_app
 from service.http.server import running
-from service.security.auth import OPEN, OPEN_FOLDERS, SCOPES_OF_ROUTES, needed_scope
+from service.security.auth import OPEN_PATHS, OPEN_PREFIXES, ROUTE_SCOPES, required_scope
 from service.security.keys import create_key, revoke_key
 from tests.service.applications import ask
 from tests.service.test_http import error_of
@@ -70,7 +70,7 @@ def test_a_key_is_taken_in_either_header(app, keys, headers):
     ],
 )
 def test_without_a_valid_key_401(app, headers, code, challenge):
-    for method, path in SCOPES_OF_ROUTES:
+    for method, path in ROUTE_SCOPES:
         (answer,) = ask((method, path, headers), app=app)
         assert answer.status_code == 401, path
         assert answer.headers["www-authenticate"] == challenge
@@ -86,20 +86,20 @@ def test_an_expired_key_is_told_that_it_is(app, keys):
     assert "'old' expired at 20" in error_of(answer)["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), SCOPES_OF_ROUTES)
+@pytest.mark.parametrize(("method", "path"), ROUTE_SCOPES)
 def test_each_route_needs_its_scope(app, keys, method, path):
-    needed = SCOPES_OF_ROUTES[method, path]
+    needed = ROUTE_SCOPES[method, path]
     other = "write" if needed == "read" else "read"
     path = path.replace("{id}", "a/b")
     refused, passed, both = ask(*((method, path, bearer(keys[name])) for name in (other, needed, "both")), app=app)
     assert refused.status_code == 403
     assert refused.headers["www-authenticate"] == f'Bearer error="insufficient_scope", scope="{needed}"'
-    assert f"{method} {path} needs an API key of scope {needed}" in error_of(refused)["message"]
+    assert f"{method} {path} requires an API key with scope {needed}" in error_of(refused)["message"]
     assert {passed.status_code, both.status_code}.isdisjoint({401, 403})
 
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # by fastapi_swagger
-@pytest.mark.parametrize("path", [*OPEN, "/static/page.js", "/swagger/swagger-ui.css"])
+@pytest.mark.parametrize("path", [*OPEN_PATHS, "/static/page.js", "/swagger/swagger-ui.css"])
 def test_what_is_open_needs_no_key(app, path):
     (answer,) = ask(("GET", path), app=app)
     assert answer.status_code == (503 if path == "/readyz" else 200)
@@ -122,7 +122,7 @@ def test_what_is_open_needs_no_key(app, path):
     ],
 )
 def test_whatever_is_not_listed_is_closed(app, keys, method, path):
-    assert needed_scope(method, path.replace("%2F", "/")) == "write"
+    assert required_scope(method, path.replace("%2F", "/")) == "write"
     without, reader, writer = ask(
         (method, path), *((method, path, bearer(keys[n])) for n in ("read", "write")), app=app
     )
@@ -135,8 +135,8 @@ def test_every_route_of_the_application_is_listed_or_open(app):
         if isinstance(route, APIRoute):
             for method in route.methods:
                 path = route.path.replace(":path", "")
-                listed = (method, path) in SCOPES_OF_ROUTES
-                assert listed or path in OPEN or path.startswith(OPEN_FOLDERS), f"{method} {path}"
+                listed = (method, path) in ROUTE_SCOPES
+                assert listed or path in OPEN_PATHS or path.startswith(OPEN_PREFIXES), f"{method} {path}"
 
 
 def test_the_openapi_document_tells_how_to_send_a_key(app):
@@ -165,7 +165,7 @@ def test_a_websocket_is_closed(app):
 def test_a_running_service_searches_with_a_key_and_takes_in_new_ones(built, tmp_path, monkeypatch):
     file = tmp_path / "keys.json"
     first = create_key(file, "first", ["read"])
-    monkeypatch.setattr("service.security.key_ring._SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("service.security.key_ring._CHECK_SECONDS", 0.0)
     with running(Settings(index=built, port=0, keys=file, log_level="warning", watch_share=0)) as url:
 
         def search(key):

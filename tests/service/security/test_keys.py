@@ -31,7 +31,7 @@ def clock(monkeypatch):
 
 
 def ring_of(**settings):
-    return KeyRing.of(Settings(index="x", **settings))
+    return KeyRing.from_settings(Settings(index="x", **settings))
 
 
 class TestFile:
@@ -47,17 +47,19 @@ class TestFile:
         assert list(file.parent.iterdir()) == [file], "nothing half-written is left"
 
     def test_equal_secrets_have_different_hashes(self):
-        first, second = (Key.of(STRONG, "a", ["read"]) for _ in range(2))
+        first, second = (Key.from_secret(STRONG, "a", ["read"]) for _ in range(2))
         assert first.sha256 != second.sha256
         assert first.matches(STRONG.encode())
         assert second.matches(STRONG.encode())
 
     def test_names_are_unique_and_checked(self, file):
         create_key(file, "a", ["read"])
-        with pytest.raises(InvalidOptionError, match="has a key of that name; revoke it, or take another"):
+        with pytest.raises(
+            InvalidOptionError, match="already has a key of this name; revoke it or choose another name"
+        ):
             create_key(file, "a", ["write"])
         for name in ("", "a b", "ä", "a" * 65, "a\n"):
-            with pytest.raises(InvalidOptionError, match="give 1 to 64 of"):
+            with pytest.raises(InvalidOptionError, match="allowed are 1 to 64 of"):
                 create_key(file, name, ["read"])
         assert [key.name for key in read_keys(file)] == ["a"]
 
@@ -66,7 +68,7 @@ class TestFile:
         create_key(file, "b", ["read", "write"])
         revoke_key(file, "a")
         assert [key.name for key in read_keys(file)] == ["b"]
-        with pytest.raises(InvalidOptionError, match=r"no such key in .*; there are: b"):
+        with pytest.raises(InvalidOptionError, match=r"no such key in .*; its keys are: b"):
             revoke_key(file, "a")
 
     def test_keys_made_at_the_same_time_are_all_kept(self, file):
@@ -110,7 +112,7 @@ class TestFile:
             read_keys(file)
 
     def test_a_missing_file_or_folder_is_told(self, file, tmp_path):
-        with pytest.raises(DataError, match=r"no key file at .*: mrl keys create NAME"):
+        with pytest.raises(DataError, match=r"no key file at .*: create one with mrl keys create NAME"):
             read_keys(file)
         with pytest.raises(DataError, match=r"cannot change key file .*No such file or directory"):
             create_key(tmp_path / "no" / "keys.json", "a", ["read"])
@@ -138,7 +140,7 @@ class TestRing:
         for _ in range(3):
             clock[0] += 2
             assert ring.find(secret).name == "a"
-        assert caplog.text.count("the API keys read before stay in force") == 1
+        assert caplog.text.count("keeping the API keys read before") == 1
         file.unlink(missing_ok=True)
         other = create_key(file, "b", ["read"]).encode()
         clock[0] += 2
@@ -160,18 +162,18 @@ class TestRing:
         monkeypatch.setenv("MRL_API_KEY", STRONG)
         settings = Settings(index="x")
         assert STRONG not in repr(settings)
-        assert KeyRing.of(settings).find(STRONG.encode())
+        assert KeyRing.from_settings(settings).find(STRONG.encode())
 
     @pytest.mark.parametrize(
         ("secret", "message"),
         [
             ("", "it has 0 characters"),
-            ("changeme", "it has 8 characters, and the least is 20"),
-            ("CHANGEME-changeme-ChangeMe", "without the well-known words"),
-            ("my-secret-password-1234", "without the well-known words"),
-            ("abababababababababababab", "it has 2 different characters, and the least is 8"),
+            ("changeme", "it has 8 characters; the minimum is 20"),
+            ("CHANGEME-changeme-ChangeMe", "without common words"),
+            ("my-secret-password-1234", "without common words"),
+            ("abababababababababababab", "it has 2 distinct characters; the minimum is 8"),
             ("with a space in the middle of it", "spaces, control characters"),
-            ("schlüssel-der-lang-genug-wäre", "beyond ASCII"),
+            ("schlüssel-der-lang-genug-wäre", "non-ASCII"),
         ],
     )
     def test_weak_secrets_are_refused_and_not_repeated(self, tmp_path, secret, message):
@@ -183,13 +185,13 @@ class TestRing:
             assert not secret or secret not in str(refused.value)
 
     def test_without_a_key_both_ways_out_are_told(self, file):
-        ways = "make one with mrl keys create NAME .* serve with --keys .* with --auth off"
+        ways = "create one with mrl keys create NAME .* serve with --keys .* with --auth off"
         with pytest.raises(InvalidOptionError, match=f"no API key is given: {ways}"):
             ring_of()
         create_key(file, "old", ["read"], datetime.now(UTC) - timedelta(days=1))
         with pytest.raises(InvalidOptionError, match=f"no valid key in {re.escape(str(file))}: {ways}"):
             ring_of(keys=file)
-        with pytest.raises(InvalidOptionError, match="give one of them"):
+        with pytest.raises(InvalidOptionError, match="give only one"):
             ring_of(api_key=STRONG, api_key_file=file)
         with pytest.raises(DataError, match="cannot read the API key in /no/file"):
             ring_of(api_key_file="/no/file")
@@ -227,7 +229,7 @@ class TestCommand:
         [
             (["create", "a", "--scope", "admin"], 1, "scope 'admin': allowed are read, write"),
             (["create", "a"], 2, "Missing option '--scope'"),
-            (["create", "a/b", "--scope", "read"], 1, "name 'a/b': give 1 to 64"),
+            (["create", "a/b", "--scope", "read"], 1, "name 'a/b': allowed are 1 to 64"),
             (["revoke", "a"], 1, "no key file at"),
         ],
     )

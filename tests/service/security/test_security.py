@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from models.errors import InvalidOptionError
 from service import Settings
 from service.http.frame import Frame
-from service.http.protocol import MOST_HEAD_BYTES
+from service.http.header_limit import MAX_HEADER_BYTES
 from service.http.server import running
 from service.security.tls import check_tls
 from service.telemetry.metrics import Metrics
@@ -198,7 +198,7 @@ class TestHttp:
         with socket.create_connection(address, timeout=10) as connection:
             connection.sendall(start)
             # More than the bound and what one read may bring before it counts.
-            for _ in range(8 * MOST_HEAD_BYTES // 8192):
+            for _ in range(8 * MAX_HEADER_BYTES // 8192):
                 with suppress(ConnectionError):
                     connection.sendall(b"a" * 8192)
             answer = b""
@@ -208,7 +208,7 @@ class TestHttp:
         assert answer == b"" or b"HTTP/1.1 431 " in answer, "empty where the reset overtook it"
 
     def test_a_long_head_is_told_that_it_is(self, address):
-        answer = talk(address, b"GET /healthz HTTP/1.1\r\nX-Long: " + b"a" * (MOST_HEAD_BYTES + 1))
+        answer = talk(address, b"GET /healthz HTTP/1.1\r\nX-Long: " + b"a" * (MAX_HEADER_BYTES + 1))
         assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
         assert answer.endswith(b"the request line and headers are too large")
 
@@ -309,9 +309,9 @@ class TestTls:
             (None, "one.key", "tls_certificate", "tls_key is given without tls_certificate"),
             ("none.pem", "one.key", "tls_certificate", "No such file"),
             ("one.pem", "none.key", "tls_key", "No such file"),
-            ("one.pem", "other.key", "tls_certificate", "the key is another certificate's"),
+            ("one.pem", "other.key", "tls_certificate", "the key does not belong to the certificate"),
             ("one.key", "one.key", "tls_certificate", "not a certificate and a key in PEM format"),
-            ("one.pem", "locked.key", "tls_key", "is encrypted: give one without a password"),
+            ("one.pem", "locked.key", "tls_key", "is encrypted: give a key without a password"),
         ],
     )
     def test_what_cannot_be_served_is_refused_at_start(self, certificate, certificate_file, key_file, param, message):

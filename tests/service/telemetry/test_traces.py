@@ -6,7 +6,7 @@ import sys
 import httpx
 import pytest
 
-from models.errors import InvalidOptionError
+from models import OptionalDependencyError
 from service import Settings, create_app
 
 trace = pytest.importorskip("opentelemetry.trace", reason="the extra traces is not installed")
@@ -53,5 +53,5 @@ def test_a_search_is_a_span_of_its_request_and_has_its_stages(built, exporter):
 
 def test_what_is_missing_is_named(built, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.fastapi", None)
-    with pytest.raises(InvalidOptionError, match=r"opentelemetry.*pip install 'adaptive-retrieval\[traces\]'"):
+    with pytest.raises(OptionalDependencyError, match=r"opentelemetry.*pip install 'adaptive-retrieval\[traces\]'"):
         create_app(Settings(index=built, auth="off", traces=True))

@@ -1,4 +1,4 @@
-"""A bound on what the HTTP parser gathers before the application sees a request."""
+"""A limit on request lines, headers and trailers, enforced in the HTTP parser."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_HEAD_BYTES: Final = 64 << 10
-"""Largest request line and headers; one read more may be gathered."""
+MAX_HEADER_BYTES: Final = 64 << 10
+"""Largest request line plus headers. One socket read more may be buffered before the limit applies."""
 
 _BODY: Final = b"the request line and headers are too large"
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself keeps headers and trailers of any size in memory.
+class HeaderLimitProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a limit; on its own, it buffers headers and trailers of any size.
 
-    Counted is what arrives without completing a head or bringing a body, so trailers are bounded too, and a large
-    body is not.
+    It counts bytes that neither complete a header block nor belong to a body. Trailers are therefore limited as well,
+    and large bodies are not.
     """
 
     _fruitless = 0
     _progress = False
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived; answer 431 and close where a head does not end."""
+        """Parse received bytes; answer 431 and close the connection if a header block exceeds the limit."""
         self._progress = False
         super().data_received(data)
         self._fruitless = 0 if self._progress else self._fruitless + len(data)
-        if self._fruitless > MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._fruitless > MAX_HEADER_BYTES and not self.transport.is_closing():
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: text/plain\r\nconnection: close\r\n"
             self.transport.write(f"{head}content-length: {len(_BODY)}\r\n\r\n".encode() + _BODY)
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """Go on to the body."""
+        """Reset the count: a header block is complete."""
         self._progress = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Reset the count: body data arrived."""
         self._progress = True
         super().on_body(body)
