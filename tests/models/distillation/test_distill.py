@@ -18,7 +18,6 @@ from models.distillation.teacher import Teacher
 from models.distillation.training import distillation_loss, ranking_loss
 from models.distillation.vocabulary import assistant_words, down_weighted, student_table, student_vocabulary
 from models.encoders.transformer import SentenceTransformerEncoder
-from tests.models.encoders.test_transformer import transformer_directory  # noqa: F401 - a fixture
 from tests.models.training.test_contrastive import weights
 
 KNOWN = ["red", "blue", "green", "cat", "dog", "bird", "runs", "sleeps", "sky", "##line", "##fish", "air"]
@@ -185,7 +184,7 @@ def test_words_of_the_texts_become_tokens_in_order_of_frequency(teacher):
     assert vocabulary.frequencies[-2:].tolist() == [0.6, 0.4]
 
 
-def test_another_kind_of_tokenizer_is_refused(transformer_directory):  # noqa: F811
+def test_another_kind_of_tokenizer_is_refused(transformer_directory):
     tokenizer = SentenceTransformer(str(transformer_directory), device="cpu").tokenizer.backend_tokenizer
     with pytest.raises(ModelError, match="the teacher's tokenizer is of type WordLevel: a student can be made of"):
         student_vocabulary(tokenizer, ["a"], 1)

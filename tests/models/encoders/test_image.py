@@ -10,7 +10,7 @@ from models.distillation.options import DistillationOptions
 from models.encoders.base import ImageEncoder
 from models.training.contrastive import train
 from models.training.options import TrainingOptions
-from tests.models.image_models import DIMENSION, digits, make_clip, make_siglip, make_vit
+from tests.models.image_models import DIMENSION, digits, make_clip, make_siglip
 
 TEXTS = ["a photo of five", "two"]
 
@@ -18,11 +18,6 @@ TEXTS = ["a photo of five", "two"]
 @pytest.fixture(scope="module")
 def images():
     return [image.convert("RGB") for image in digits(40)[0]]
-
-
-@pytest.fixture(scope="module")
-def clip_directory(tmp_path_factory):
-    return make_clip(tmp_path_factory.mktemp("models") / "clip")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +42,7 @@ def test_both_sides_give_what_transformers_gives(tmp_path, images, make):
     with torch.inference_mode():
         pixels = processor(images, return_tensors="pt")
         theirs = unit(model.get_image_features(**pixels))
-        # SigLIP's texts are all of one length; to CLIP padding makes no difference.
+        # SigLIP pads all texts to one length; padding makes no difference to CLIP.
         words = tokenizer(TEXTS, padding="max_length", return_tensors="pt")
         their_texts = unit(model.get_text_features(input_ids=words["input_ids"]))
     ours = encoder.encode_images(images)
@@ -58,8 +53,8 @@ def test_both_sides_give_what_transformers_gives(tmp_path, images, make):
     assert encoder.encode_images([]).shape == encoder.encode_queries([]).shape == (0, DIMENSION)
 
 
-def test_a_vision_model_has_an_image_side_alone(tmp_path, images):
-    path = make_vit(tmp_path / "vit")
+def test_a_vision_model_has_only_an_image_side(vit_directory, images):
+    path = vit_directory
     encoder = load_encoder(str(path), nesting=Nesting((4, DIMENSION)))
     assert isinstance(encoder, ImageEncoder)
     assert encoder.nesting.sizes == (4, DIMENSION)
@@ -72,7 +67,7 @@ def test_a_vision_model_has_an_image_side_alone(tmp_path, images):
         encoder.encode_queries(["two"])
 
 
-def test_a_query_that_is_an_address_or_a_path_of_an_image_is_a_text(clip, tmp_path, images):
+def test_a_query_that_is_the_url_or_path_of_an_image_is_a_text(clip, tmp_path, images):
     path = tmp_path / "five.png"
     images[0].save(path)
     unknown = clip.encode_queries(["never-seen"])
@@ -80,7 +75,7 @@ def test_a_query_that_is_an_address_or_a_path_of_an_image_is_a_text(clip, tmp_pa
         np.testing.assert_allclose(clip.encode_queries([text]), unknown, atol=1e-6)
 
 
-def test_prompts_are_put_before_texts_and_not_before_images(clip, clip_directory, images):
+def test_prompts_go_before_texts_and_not_before_images(clip, clip_directory, images):
     prompted = load_encoder(str(clip_directory), query_prompt="a photo of ", document_prompt="a ")
     np.testing.assert_allclose(prompted.encode_queries(["two"]), clip.encode_queries(["a photo of two"]), atol=1e-6)
     np.testing.assert_allclose(prompted.encode_documents(["two"]), clip.encode_queries(["a two"]), atol=1e-6)
@@ -96,16 +91,15 @@ def test_the_content_hash_follows_weights_and_pixels_and_not_what_was_encoded(cl
     with torch.no_grad():
         next(third.model.parameters()).add_(0.1)
     fourth.model[0].processor.image_processor.image_mean = [0.5, 0.5, 0.5]
-    assert len({one.content_hash for one in (first, third, fourth)}) == 3
+    assert len({encoder.content_hash for encoder in (first, third, fourth)}) == 3
 
 
-def test_the_content_hash_of_a_model_whose_file_lacks_a_pooler_is_the_same_at_every_load(tmp_path):
-    path = make_vit(tmp_path / "vit")
-    assert load_encoder(str(path)).content_hash == load_encoder(str(path)).content_hash
+def test_the_content_hash_of_a_model_whose_file_lacks_a_pooler_is_the_same_at_every_load(vit_directory):
+    assert load_encoder(str(vit_directory)).content_hash == load_encoder(str(vit_directory)).content_hash
 
 
-def test_texts_do_not_train_or_distill_a_model_of_images(tmp_path):
-    clip, pairs = str(make_clip(tmp_path / "clip")), [Pair(f"q{i}", f"d{i}") for i in range(40)]
+def test_an_image_model_is_not_trained_or_distilled_on_texts(clip_directory, tmp_path):
+    clip, pairs = str(clip_directory), [Pair(f"q{i}", f"d{i}") for i in range(40)]
     with pytest.raises(TrainingError, match="encodes images: train it on a folder of labelled images"):
         train(pairs, clip, tmp_path / "out", TrainingOptions())
     with pytest.raises(ModelError, match="encodes images: give a model of texts alone"):

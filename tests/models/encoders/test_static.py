@@ -8,6 +8,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from models import ModelError, Nesting, Prompts, load_encoder, truncate
+from models.encoders.static import StaticEncoder, is_static_directory
 from tests.conftest import make_encoder, make_texts
 
 
@@ -38,7 +39,7 @@ def test_prompts_go_before_the_text():
     np.testing.assert_array_equal(prompted.encode_documents(["w5"]), plain.encode_documents(["w2 w5"]))
 
 
-def test_content_hash_tells_models_apart_that_give_other_vectors():
+def test_the_content_hash_differs_if_vectors_do():
     same = make_encoder(), make_encoder(name="another name")
     others = make_encoder(seed=1), make_encoder(prompts=Prompts(query="w1 "))
     assert same[0].content_hash == same[1].content_hash
@@ -59,11 +60,6 @@ assert encoder.nesting.sizes == (64, 128, 256)
 assert "torch" not in sys.modules and "sentence_transformers" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_a_directory_is_found_by_a_relative_name_and_known_by_its_full_one(model_directory, monkeypatch):
-    monkeypatch.chdir(model_directory.parent)
-    assert load_encoder(f"./{model_directory.name}").name == str(model_directory)
 
 
 def test_a_recorded_nesting_and_prompts_are_read_back(model_directory, tmp_path):
@@ -90,17 +86,6 @@ def test_tokenizer_truncation_is_kept(model_directory, tmp_path):
     np.testing.assert_array_equal(*(encoder.encode_documents([text]) for text in ("w1 w2 w3", "w1 w2 w4")))
 
 
-@pytest.mark.parametrize("name", ["/no/such/model", "./missing", "~/missing", "a/b/c"])
-def test_a_missing_directory_is_not_taken_for_a_hub_name(name):
-    with pytest.raises(ModelError, match="no such directory; give 'wordllama', a model directory or a hub name"):
-        load_encoder(name)
-
-
-def test_a_nesting_that_does_not_end_at_the_dimension_is_refused(model_directory):
-    with pytest.raises(ModelError, match=r"has 32 dimensions, but its nesting \[8, 64\] ends at 64"):
-        load_encoder(str(model_directory), nesting=Nesting((8, 64)))
-
-
 @pytest.mark.parametrize("broken", ["model.safetensors", "tokenizer.json", "mrl.json"])
 def test_broken_files_are_named(model_directory, tmp_path, broken):
     path = tmp_path / "model"
@@ -109,3 +94,42 @@ def test_broken_files_are_named(model_directory, tmp_path, broken):
         file.write_bytes(b"{}")
     with pytest.raises(ModelError, match=broken):
         load_encoder(str(path))
+
+
+def test_the_built_in_table():
+    encoder = StaticEncoder.wordllama(query_prompt="q ")
+    assert encoder.table.shape == (len(encoder.table), 256)
+    assert encoder.nesting == Nesting((64, 128, 256))
+    assert encoder.prompts == Prompts(query="q ")
+    assert not encoder.special_tokens
+
+
+def test_the_built_in_table_needs_its_package(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="model 'wordllama' needs the package wordllama: pip install wordllama"):
+        StaticEncoder.wordllama()
+
+
+def test_counts_times_the_table_are_the_vectors_before_normalisation():
+    encoder = make_encoder(prompts=Prompts(document="w2 "))
+    counts = encoder.token_counts(["w1 w1", ""])
+    assert counts.shape == (2, len(encoder.table))
+    np.testing.assert_array_equal(np.flatnonzero(counts.toarray()[0]), [1, 2])
+    vectors = truncate(counts @ encoder.table, encoder.dimension)
+    np.testing.assert_allclose(vectors, encoder.encode_documents(["w1 w1", ""]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("types", "static"),
+    [
+        (["StaticEmbedding"], True),
+        (["StaticEmbedding", "Normalize"], True),
+        (["StaticEmbedding", "Dense"], False),
+        (["Transformer", "Pooling"], False),
+    ],
+)
+def test_a_static_directory_has_a_table_and_at_most_a_normalisation(tmp_path, types, static):
+    assert not is_static_directory(tmp_path)
+    modules = [{"type": f"sentence_transformers.models.{name}", "path": ""} for name in types]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    assert is_static_directory(str(tmp_path)) is static

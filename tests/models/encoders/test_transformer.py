@@ -2,52 +2,30 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from models import Encoder, ModelError, Nesting, Prompts, load_encoder
-from models.encoders.device import choose_device
-from tests.conftest import WORDS
+from models import ModelError, Nesting, Prompts, load_encoder
+from models.encoders.transformer import SentenceTransformerEncoder
+from tests.conftest import make_texts
 
 
 @pytest.fixture(scope="module")
-def transformer_directory(tmp_path_factory):
-    """A tiny BERT with random weights and a query prompt, saved as a sentence-transformers directory."""
-    root = tmp_path_factory.mktemp("transformer")
-    torch.manual_seed(0)
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "query:", *WORDS])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=32
-    )
-    fast.save_pretrained(root / "bert")
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(root / "bert")
-    module = Transformer(str(root / "bert"))
-    model = SentenceTransformer(
-        modules=[module, Pooling(16)], device="cpu", prompts={"query": "query: ", "document": ""}
-    )
-    model.save(str(root / "model"), create_model_card=False)
-    return root / "model"
+def model(transformer_directory):
+    return SentenceTransformer(str(transformer_directory), device="cpu")
 
 
-def test_loads_encodes_and_is_an_encoder(transformer_directory):
-    encoder = load_encoder(str(transformer_directory))
-    assert isinstance(encoder, Encoder)
-    assert encoder.dimension == 16
-    assert encoder.nesting == Nesting((8, 16))
-    assert encoder.prompts == Prompts(query="query: ")
-    vectors = encoder.encode_documents(["w1 w2", "w3"])
-    assert vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    assert encoder.encode_queries([]).shape == (0, 16)
+def test_vectors_are_those_of_sentence_transformers(model, transformer_directory):
+    texts = make_texts(10)
+    encoder = SentenceTransformerEncoder.load(transformer_directory, device="cpu")
+    theirs = model.encode(texts, prompt_name="query", normalize_embeddings=True)
+    np.testing.assert_allclose(encoder.encode_queries(texts), theirs, atol=1e-5)
+    theirs = model.encode(texts, prompt_name="document", normalize_embeddings=True)
+    np.testing.assert_allclose(encoder.encode_documents(texts), theirs, atol=1e-5)
+
+
+def test_a_model_in_memory_is_an_encoder(model):
+    encoder = SentenceTransformerEncoder("mine", model, None, Prompts())
+    assert (encoder.name, encoder.dimension, encoder.nesting) == ("mine", 16, Nesting((8, 16)))
+    assert encoder.special_tokens
 
 
 def test_the_models_own_query_prompt_is_used_unless_replaced(transformer_directory):
@@ -72,10 +50,26 @@ def test_a_directory_that_holds_no_model_is_refused(tmp_path):
         load_encoder(str(tmp_path))
 
 
-def test_a_gpu_that_is_not_there_is_refused_and_auto_falls_back(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == "cpu"
-    with pytest.raises(ModelError, match="device 'cuda': torch sees no GPU on this machine; use --device cpu or auto"):
-        choose_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == choose_device("cuda") == "cuda"
+def test_a_name_that_no_hub_has_is_refused(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def unreachable(*_, **__):
+        raise OSError("no connection")
+
+    monkeypatch.setattr("models.encoders.transformer.SentenceTransformer", unreachable)
+    with pytest.raises(ModelError, match="'no/model' is neither a directory nor reachable on a hub: no connection"):
+        load_encoder("no/model", device="cpu")
+
+
+def test_the_tokenizer_is_a_copy_that_truncates_and_never_pads(transformer_directory):
+    encoder = load_encoder(str(transformer_directory), device="cpu")
+    encoder.encode_documents(["w1", "w1 w2 w3"])  # leaves padding set in the model's tokenizer
+    lengths = [len(encoding.ids) for encoding in encoder.tokenizer.encode_batch(["w1", " ".join(["w1"] * 99)])]
+    assert lengths == [1, 32]
+
+
+def test_a_tokenizer_of_another_library_is_not_available(transformer_directory, monkeypatch):
+    encoder = load_encoder(str(transformer_directory), device="cpu")
+    monkeypatch.setattr(type(encoder.model), "tokenizer", object())
+    assert encoder.tokenizer is None
+    assert len(encoder.content_hash) == 64

@@ -10,7 +10,6 @@ from models.data.pairs import Pair
 from models.training.contrastive import train
 from models.training.options import TrainingOptions
 from tests.conftest import WORDS
-from tests.models.encoders.test_transformer import transformer_directory  # noqa: F401 - a fixture
 
 NESTING = Nesting((8, 32), (2.0, 1.0))
 
@@ -177,7 +176,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tmp_path, model_dire
         train(make_pairs(), str(model_directory), tmp_path / "model", options(temperature=1e-39))
 
 
-def test_a_transformer_trains_by_the_same_call(tmp_path, transformer_directory):  # noqa: F811
+def test_a_transformer_trains_by_the_same_call(tmp_path, transformer_directory):
     nesting = Nesting((8, 16))
     result = train(
         make_pairs(),
@@ -209,7 +208,7 @@ def test_chunks_change_nothing_but_memory(tmp_path, model_directory):
     np.testing.assert_allclose(weights(tmp_path / "chunks"), weights(tmp_path / "whole"), atol=1e-4)
 
 
-def test_bfloat16_trains_to_nearly_the_same_and_keeps_float32_weights(tmp_path, transformer_directory):  # noqa: F811
+def test_bfloat16_trains_to_nearly_the_same_and_keeps_float32_weights(tmp_path, transformer_directory):
     nesting = Nesting((8, 16))
     scores = []
     for precision in ("float32", "bfloat16"):

@@ -11,7 +11,6 @@ from models.training.contrastive import train
 from models.training.options import TrainingOptions
 from models.training.trainable import widened
 from tests.conftest import DIMENSION, make_encoder, make_texts
-from tests.models.encoders.test_transformer import transformer_directory  # noqa: F401 - a fixture
 from tests.models.training.test_contrastive import interrupt_at, make_pairs, options, weights
 
 
@@ -46,7 +45,7 @@ def test_a_width_that_adds_nothing_is_refused(encoder, width):
         widened(encoder, width, seed=0)
 
 
-def test_a_transformer_cannot_be_widened(transformer_directory):  # noqa: F811
+def test_a_transformer_cannot_be_widened(transformer_directory):
     with pytest.raises(InvalidOptionError, match=r"width 64: only a static table can be widened, and .* transformer"):
         widened(load_encoder(str(transformer_directory)), 64, seed=0)
 

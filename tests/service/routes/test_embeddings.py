@@ -1,7 +1,6 @@
 import asyncio
 import base64
 import json
-from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -11,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import BuildOptions, Corpus, Index, build_index
-from models import InvalidOptionError, Prompts, load_encoder, truncate
-from models.encoders.tokens import count_tokens, text_of_tokens
+from models import Prompts, load_encoder, truncate
 from models.training.trainable import as_trainable
 from service import Settings
 from service.http.server import running
@@ -216,41 +214,3 @@ class TestOpenAIsClient:
             assert (unready.value.status_code, unready.value.code) == (503, "not_ready")
 
         asyncio.run(run())
-
-
-class TestTokens:
-    def test_a_transformer_counts_what_it_reads(self, tmp_path):
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-        from transformers import BertConfig, BertModel, BertTokenizerFast
-
-        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
-        (tmp_path / "vocab.txt").write_text("\n".join(words))
-        BertTokenizerFast(vocab=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
-        config = BertConfig(
-            vocab_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-        )
-        BertModel(config).save_pretrained(tmp_path)
-        module = Transformer(str(tmp_path), max_seq_length=6)
-        model = SentenceTransformer(modules=[module, Pooling(16)], device="cpu")
-        model.save(str(tmp_path / "model"), create_model_card=False)
-        encoder = load_encoder(str(tmp_path / "model"), device="cpu")
-        assert count_tokens(encoder, ["a b", "a b c a b c a b c"]) == 4 + 6
-        assert count_tokens(encoder, ["a"], "b ") == 4
-        assert text_of_tokens(encoder, [5, 6]) == "a b"
-        with pytest.raises(InvalidOptionError, match="token 8 is none of the 8"):
-            text_of_tokens(encoder, [8])
-        before = encoder.content_hash
-        encoder.encode_documents(["a"])
-        assert load_encoder(str(tmp_path / "model"), device="cpu").content_hash == before
-
-    def test_a_model_whose_tokenizer_cannot_be_used_takes_texts_alone(self):
-        class Bare:
-            name, tokenizer = "bare", None
-
-        assert count_tokens(Bare(), ["a"]) == 0
-        with pytest.raises(InvalidOptionError, match="model 'bare' has no tokenizer"):
-            text_of_tokens(Bare(), [1])
-
-    def test_prompts_are_counted(self):
-        assert count_tokens(replace(make_encoder(), prompts=Prompts()), ["w1 w2"], "w3 ") == 3
