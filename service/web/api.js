@@ -1,4 +1,4 @@
-// Calls of the HTTP interface: the API key, the error envelope, and waiting where the service is busy.
+// Calls of the HTTP API: API key, error envelope, and retries while the service is overloaded.
 
 const KEY = "mrl-api-key";
 const ATTEMPTS = 5;
@@ -6,9 +6,9 @@ const BUSY = [429, 503];
 
 export class ApiError extends Error {
   /**
-   * @param {number} status of the answer; 0 where there was none
-   * @param {string} message for people
-   * @param {string|null} param the option that was refused
+   * @param {number} status HTTP status; 0 if there was no answer
+   * @param {string} message explanation for people
+   * @param {string|null} param the option at fault
    * @param {number|null} wait milliseconds after which to try again
    */
   constructor(status, message, param = null, wait = null) {
@@ -23,7 +23,7 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-/** Call once. Raises an ApiError, or the AbortError of the signal. */
+/** Call once. Throws an ApiError, or the AbortError of the signal. */
 export async function call(path, body, signal) {
   const headers = {};
   if (body) headers["content-type"] = "application/json";
@@ -33,18 +33,18 @@ export async function call(path, body, signal) {
     response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
     answer = await response.json().catch((error) => {
       if (error.name === "AbortError") throw error;
-      return null; // a proxy's error page
+      return null; // error page of a proxy
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "The service does not answer. Is it running?");
+    throw new ApiError(0, "The service does not respond. Is it running?");
   }
   if (response.ok && answer !== null) return answer;
   const { message, param } = answer?.error ?? {};
   throw new ApiError(response.status, message ?? `The service answered ${response.status}.`, param ?? null, waitOf(response));
 }
 
-/** Call, and again as long as the service says that it is busy; `waiting` is told the seconds left, and why. */
+/** Call, and retry while the service is overloaded; `waiting` receives the seconds left and the reason. */
 export async function callPatiently(path, body, signal, waiting) {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -1,4 +1,4 @@
-// Making elements, and writing numbers.
+// Creating elements, and formatting numbers.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,9 +23,9 @@ export function draw(tag, attributes = {}, ...children) {
 
 export const whole = (number) => number.toLocaleString("en");
 
-export const several = (number, one, more = `${one}s`) => `${whole(number)} ${number === 1 ? one : more}`;
+export const several = (number, singular, plural = `${singular}s`) => `${whole(number)} ${number === 1 ? singular : plural}`;
 
-/** Milliseconds with three significant digits or so. */
+/** Format milliseconds with about three significant digits. */
 export function duration(milliseconds) {
   const digits = milliseconds < 0.1 ? 3 : milliseconds < 10 ? 2 : milliseconds < 100 ? 1 : 0;
   return `${milliseconds.toFixed(digits)} ms`;

@@ -1,4 +1,4 @@
-// What is served: the panel of facts and the live recall.
+// Facts of the index, and its live recall.
 
 import { byId, bytes, draw, fraction, make, several, whole } from "./dom.js";
 import { structureName } from "./funnel.js";
@@ -9,19 +9,19 @@ export function showFacts(facts) {
   const { kind, dims, memory_bytes: memory, ...options } = facts.shortlist;
   const { calibration } = facts;
   const model = facts.model.split("/").at(-1);
-  const asked = Object.values(calibration?.kinds ?? {}).reduce((a, b) => a + b, 0);
+  const queries = Object.values(calibration?.kinds ?? {}).reduce((a, b) => a + b, 0);
   byId("summary").textContent = `${several(facts.documents, "document")} · ${several(facts.dimension, "dimension")} · ${model}`;
   byId("facts-figure").textContent = several(facts.documents, "document");
   const rows = [
     ["Documents", whole(facts.documents), facts.rejected ? `${whole(facts.rejected)} rows rejected` : ""],
-    ["Generation", String(Number(facts.generation)), `made ${dateOf(facts.created)}`],
+    ["Generation", String(Number(facts.generation)), `built ${dateOf(facts.created)}`],
     ["Model", model, facts.model_hash.slice(0, 12)],
     ["Dimensions", String(facts.dimension), `trained sizes ${facts.sizes.join(", ")}`],
-    ["Structure", structureName(kind), [`${dims} dimensions`, ...settled(options)].join(", ")],
-    ["In memory", memory ? bytes(memory) : "–", memory && facts.documents ? `${whole(Math.round(memory / facts.documents))} B a document` : ""],
+    ["Structure", structureName(kind), [`${dims} dimensions`, ...describeOptions(options)].join(", ")],
+    ["In memory", memory ? bytes(memory) : "–", memory && facts.documents ? `${whole(Math.round(memory / facts.documents))} B per document` : ""],
     ["On disk", bytes(facts.bytes_on_disk), `vectors as ${facts.vectors}`],
     ["Calibrated", calibration ? dateOf(calibration.created) : "no",
-      asked ? `on ${several(asked, `${calibration.queries} query`, `${calibration.queries} queries`)}` : ""],
+      queries ? `on ${several(queries, `${calibration.queries} query`, `${calibration.queries} queries`)}` : ""],
   ];
   if (facts.lexical) rows.push(["Words", whole(facts.lexical.words), `BM25 over ${facts.lexical.fields.join(", ")}`]);
   byId("facts").replaceChildren(...rows.map(([name, value, note]) =>
@@ -29,14 +29,14 @@ export function showFacts(facts) {
   showWatch(facts.recall_watch);
 }
 
-const settled = (options) =>
+const describeOptions = (options) =>
   Object.entries(options)
     .filter(([, value]) => ["number", "string"].includes(typeof value) && value !== 0)
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "number" ? whole(value) : value}`);
 
 function showWatch(watch) {
   if (!watch?.levels.length) {
-    byId("watch").replaceChildren(make("p", { className: "note" }, "No query has been repeated exactly yet; a share of them is, in the background."));
+    byId("watch").replaceChildren(make("p", { className: "note" }, "No query has been checked yet: a share of the queries is repeated by exact search, in the background."));
     return;
   }
   const lowest = Math.floor(Math.min(...watch.levels.flatMap(({ promised, recent }) => [promised ?? 1, recent.low])) * 10) / 10;
@@ -48,12 +48,12 @@ function showWatch(watch) {
       make("p", {}, make("span", {}, name), live),
       interval(level, Math.min(lowest, 0.9)),
       make("p", { className: "note" }, alarm
-        ? `Under the promise, over ${several(recent.queries, "query", "queries")}: calibrate again.`
-        : `${several(recent.queries, "query", "queries")} repeated exactly, ${Math.round(100 * watch.confidence)} % interval`));
+        ? `Below the promise over ${several(recent.queries, "query", "queries")}: calibrate the index again.`
+        : `${several(recent.queries, "query", "queries")} checked by exact search, ${Math.round(100 * watch.confidence)} % confidence interval`));
   }));
 }
 
-/** The interval as a bar, live recall as a dot, the promise as a tick. */
+/** Draw the interval as a bar, live recall as a dot, the promise as a tick. */
 function interval({ promised, recent }, lowest) {
   const x = (recall) => 1 + (98 * (recall - lowest)) / (1 - lowest);
   const parts = [

@@ -1,8 +1,8 @@
-// The calibrated plans of an index: which of them a slider stops at, and a plot of their recall against time.
+// Calibrated plans of an index: the stops of the slider, and the plot of recall against latency.
 
 import { byId, draw, duration, fraction } from "./dom.js";
 
-/** The plans that a search for k results may take, the fastest first: those of the smallest calibrated k that suffices. */
+/** Return the plans for k results, fastest first: those of the smallest calibrated k that suffices. */
 export function stopsFor(calibration, k) {
   const plans = calibration?.plans ?? [];
   const sizes = plans.map((plan) => plan.k);
@@ -11,24 +11,24 @@ export function stopsFor(calibration, k) {
   return plans.filter((plan) => plan.k === of && plan.recall_low > 0).sort((a, b) => a.milliseconds - b.milliseconds);
 }
 
-/** The stop of a wanted recall: the fastest that promises it, or else the surest. */
+/** Return the stop for a target recall: the fastest plan that promises it, else the most accurate one. */
 export function stopOf(stops, recall) {
   const found = stops.findIndex((plan) => plan.recall_low >= recall);
   return found < 0 ? stops.length - 1 : found;
 }
 
-/** The stop whose promise a plan carries; -1 where it is none of them. */
+/** Return the stop that has the given promise; -1 if there is none. */
 export const stopOfPromise = (stops, promise) =>
   promise ? stops.findIndex((plan) => plan.recall_low === promise.recall_low && plan.milliseconds === promise.milliseconds) : -1;
 
-/** Draw the bounds as a staircase, mean recall as whiskers above, and the chosen stop with lines to both axes. */
+/** Draw lower bounds as a staircase, mean recall as whiskers above it, and the chosen stop with lines to both axes. */
 export function drawFront(stops, chosen, onChoose) {
   const svg = byId("front");
   const width = Math.max(280, svg.clientWidth), height = 168;
   const box = { left: 38, right: width - 12, top: 12, bottom: height - 26 };
   const times = stops.map((plan) => Math.log(plan.milliseconds));
   const [fastest, slowest] = [Math.min(...times), Math.max(...times)];
-  const margin = Math.max(0.12, (1.5 - (slowest - fastest)) / 2); // so that a lone plan has an axis too
+  const margin = Math.max(0.12, (1.5 - (slowest - fastest)) / 2); // so that a single plan has an axis too
   const [first, last] = [fastest - margin, slowest + margin];
   const lowest = Math.max(0, Math.floor((Math.min(...stops.map((plan) => plan.recall_low)) - 0.02) * 10) / 10);
   const x = (plan) => box.left + ((Math.log(plan.milliseconds) - first) / (last - first)) * (box.right - box.left);
@@ -73,7 +73,7 @@ export function drawFront(stops, chosen, onChoose) {
   svg.replaceChildren(...parts);
 }
 
-/** Round times between two, few enough to be written side by side. */
+/** Return round latencies between two, few enough to label side by side. */
 function ticks(from, to) {
   const found = [];
   for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power += 1) {

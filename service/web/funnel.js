@@ -1,23 +1,23 @@
-// The stages of a search as a funnel: one row a stage, with its dimensions, its candidates and its time.
+// Stages of a search as a funnel: a row for each, with its dimensions, candidates and time.
 
 import { byId, draw, duration, make, several, whole } from "./dom.js";
 
 const ROW = 58;
-const LOW_ROW = 38; // of a stage that has neither dimensions nor candidates
+const LOW_ROW = 38; // of a stage with neither dimensions nor candidates
 const GAP = 4;
 const LABELS = 104; // width of the column of names and dimensions
 const TIMES = 74;
-const NARROWEST = 22; // half the width of no candidates: there is room for a label everywhere
+const NARROWEST = 22; // half the width for no candidates, so that every label has room
 const CELLS = 32; // of the drawn vector
 
 const STRUCTURES = { scan: "scan", flat: "flat", hnsw: "HNSW graph", cagra: "CAGRA graph", ivf: "inverted lists", symqg: "SymphonyQG graph", bm25: "BM25" };
 export const structureName = (kind) => STRUCTURES[kind] ?? kind;
 
-/** Milliseconds of the stages that search: without encoding the query and fetching documents, which every plan does. */
+/** Return the milliseconds of searching: without encoding the query and fetching documents, which all plans share. */
 export const searchTime = (stages) =>
   stages.filter(({ name }) => name !== "encode" && name !== "documents").reduce((sum, stage) => sum + stage.milliseconds, 0);
 
-/** Draw the stages; counts are drawn as widths, logarithmically, and dimensions as the depth of the colour. */
+/** Draw the stages; widths are counts on a logarithmic scale, and the colour is deeper with more dimensions. */
 export function drawFunnel(stages, dimension) {
   const svg = byId("funnel");
   const width = Math.max(300, svg.clientWidth);
@@ -76,7 +76,7 @@ function shape(stage, middle, half, room, prefix, dimension) {
   return drawn;
 }
 
-/** The query's vector as a strip of cells, those of the prefix that is searched first in full colour. */
+/** Draw the query vector as a strip of cells; the cells of the shortlist's prefix have full colour. */
 function vector(middle, width, prefix) {
   const cell = width / CELLS;
   return Array.from({ length: CELLS }, (_, i) => draw("rect", {
@@ -108,9 +108,9 @@ const COLUMNS = [
   ["Dimensions", (s) => s.dims ?? "–"],
   ["In", (s) => (s.candidates_in === null ? "–" : whole(s.candidates_in))],
   ["Out", (s) => (s.candidates_out === null ? "–" : whole(s.candidates_out))],
-  ["Again", (s) => (s.again === null ? "–" : `${Math.round(100 * s.again)} %`)],
+  ["Second look", (s) => (s.again === null ? "–" : `${Math.round(100 * s.again)} %`)],
   ["Read", (s) => (s.read === null ? "–" : s.read.toFixed(1))],
-  ["Proved", (s) => (s.certified === null ? "–" : `${Math.round(100 * s.certified)} %`)],
+  ["Certified", (s) => (s.certified === null ? "–" : `${Math.round(100 * s.certified)} %`)],
   ["ms", (s) => s.milliseconds.toFixed(4)],
 ];
 
@@ -123,19 +123,19 @@ export function fillTable(table, stages) {
   );
 }
 
-/** A plan in a sentence or two. */
+/** Describe a plan in a sentence or two. */
 export function describePlan({ structure, dims, candidates, rerank_dims: last, effort, stages, stop, second_look: look, promise }) {
   let text;
   if (structure === "scan" && dims === last) {
-    text = `One exact search: every row, at ${several(dims, "dimension")}.`;
+    text = `Exact search over all rows at ${several(dims, "dimension")}.`;
   } else {
     const by = structure === "scan" ? "A scan" : `The ${structureName(structure)}`;
-    const between = stages.slice(0, -1).map((stage) => `${stage.dims} dimensions keep ${whole(stage.keep)}`);
+    const between = stages.slice(0, -1).map((stage) => `reranking at ${stage.dims} dimensions keeps ${whole(stage.keep)}`);
     text = `${by} over ${several(dims, "dimension")} finds ${several(candidates, "candidate")}` +
       `${effort === null ? "" : ` at effort ${whole(effort)}`}; ${[...between, `${last} dimensions rank them`].join(", ")}.`;
   }
-  if (look) text += ` Queries that find nothing near are searched for again, at effort ${whole(look.effort)}.`;
-  if (stop !== null) text += stop === "certified" ? " Reading stops once the answer is proved." : " Reading stops early where scores have fallen far enough.";
-  if (promise) text += ` Promised: recall of at least ${promise.recall_low.toFixed(3)}.`;
+  if (look) text += ` Queries without a near result are searched a second time, at effort ${whole(look.effort)}.`;
+  if (stop !== null) text += stop === "certified" ? " The rerank stops once the result is certified." : " The rerank stops early once scores have dropped far enough.";
+  if (promise) text += ` Promised recall: at least ${promise.recall_low.toFixed(3)}.`;
   return text;
 }

@@ -1,5 +1,5 @@
-// Keys: / to the box, arrows or j and k through the results, Esc back and clear, ? for help. Enter needs nothing:
-// it submits the form, and opens the result whose button has the focus.
+// Keyboard shortcuts: / focuses the box, arrows or j and k move through the results, Esc returns and clears, ? shows help.
+// Enter needs no code: it submits the form, or opens the result whose button has the focus.
 
 import { byId } from "./dom.js";
 
@@ -25,7 +25,7 @@ export function listen(onClear) {
   });
 }
 
-/** Focus the next or the previous result; the box lies before the first. Says whether there was one. */
+/** Focus the next or previous result; the box comes before the first. Returns whether there are results. */
 function move(step, box) {
   const buttons = [...document.querySelectorAll(".hit .open")];
   if (!buttons.length) return false;

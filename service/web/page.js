@@ -1,4 +1,4 @@
-// The search page: joins its controls, the HTTP interface and what is drawn.
+// The search page: connects the controls, the HTTP API and the panels.
 
 import { call, callPatiently, key } from "./api.js";
 import { drawLinks, exactBadge, foundBadge, judge, verdict } from "./compare.js";
@@ -9,16 +9,16 @@ import { showFront } from "./front_panel.js";
 import { describePlan, drawFunnel, fillTable, searchTime, structureName } from "./funnel.js";
 import { listen } from "./keyboard.js";
 import { resultList } from "./results.js";
-import { byHand, exactBody, fromHash, parseFilter, searchBody, toHash } from "./settings.js";
+import { hasExplicitPlan, exactBody, fromHash, parseFilter, searchBody, toHash } from "./settings.js";
 import { busy, complain, disclose, say, sentence } from "./status.js";
 
-const TYPING = 180; // milliseconds without a key after which a search is sent
-const REFRESH = 30_000; // milliseconds between looks at the index's facts
+const TYPING = 180; // milliseconds after the last key press at which a search is sent
+const REFRESH = 30_000; // milliseconds between requests for the facts of the index
 
 let settings = fromHash(location.hash);
 let facts = null;
 let answer = null; // of the last search
-let running = null; // the AbortController of the search under way
+let running = null; // AbortController of the search in progress
 let typing = 0;
 
 // --- searching ---
@@ -57,7 +57,7 @@ async function search() {
     }
   } catch (error) {
     if (!mine.signal.aborted) {
-      forgetAnswer(); // it belongs to another search
+      forgetAnswer(); // it belongs to an earlier search
       complain(error);
     }
   } finally {
@@ -65,7 +65,7 @@ async function search() {
   }
 }
 
-/** Search; nothing that comes after the search was given up is handed on. */
+/** Search. An answer that arrives after the search was aborted is discarded. */
 async function ask(body, signal) {
   const started = performance.now();
   const found = await callPatiently("/v1/search", body, signal, (seconds, why) => {
@@ -94,7 +94,7 @@ function forgetAnswer() {
 
 function listOf(hits, name, prefix, badge) {
   if (!hits.length) {
-    return make("p", { className: "empty" }, settings.filter.trim() ? "No document matches the filter." : "The index holds no document to find.");
+    return make("p", { className: "empty" }, settings.filter.trim() ? "No document matches the filter." : "The index is empty.");
   }
   return resultList(hits, settings.query, { name, prefix, badge, onFilter: addToFilter });
 }
@@ -102,7 +102,7 @@ function listOf(hits, name, prefix, badge) {
 function showAnswer(found) {
   byId("welcome").hidden = true;
   byId("key-form").hidden = true;
-  if (!settings.exact) byId("verdict").hidden = true; // else it gives way to the next one, without a jump between
+  if (!settings.exact) byId("verdict").hidden = true; // otherwise it stays until the next one replaces it, so that the page does not jump
   const list = listOf(found.results, "Results", "hit");
   if (settings.exact) {
     sideBySide(found, list, make("p", { className: "empty" }, "Searching exactly…"), "…");
@@ -110,7 +110,7 @@ function showAnswer(found) {
     byId("lists").className = "";
     byId("lists").replaceChildren(list);
   }
-  const short = found.plan.promise && !found.plan.promise.met && settings.recall !== null ? " No calibrated plan promises that recall; this is the surest." : "";
+  const short = found.plan.promise && !found.plan.promise.met && settings.recall !== null ? " No calibrated plan promises this recall; this one is the most accurate." : "";
   say(`${several(found.results.length, "result")} in ${duration(found.roundTrip)}, network included.${short}`);
   showPlan();
   redrawFront();
@@ -131,7 +131,7 @@ function showComparison(found, exact) {
   sideBySide(
     found,
     listOf(found.results, "Results of this plan", "hit", (hit) => foundBadge(judgement, hit)),
-    listOf(exact.results, "Results of the exact search", "exact-hit", (hit) => exactBadge(judgement, hit)),
+    listOf(exact.results, "Results of exact search", "exact-hit", (hit) => exactBadge(judgement, hit)),
     duration(searchTime(exact.stages)),
   );
   byId("verdict").replaceChildren(verdict(found, exact, judgement));
@@ -146,7 +146,7 @@ function showPlan() {
     byId("funnel").setAttribute("height", "0");
     byId("funnel").setAttribute("aria-label", "No search yet");
     byId("funnel-figure").textContent = "";
-    byId("plan").textContent = "Each search draws here what it looked at: dimensions, candidates, time.";
+    byId("plan").textContent = "Shows the dimensions, candidates and time of each stage of a search.";
     return;
   }
   drawFunnel(answer.stages, facts?.dimension ?? Math.max(...answer.stages.map((stage) => stage.dims ?? 1)));
@@ -159,7 +159,7 @@ const redrawFront = () => showFront(facts, settings, answer?.plan, choose);
 
 function choose(i) {
   const stops = stopsFor(facts?.calibration, settings.k);
-  if (byHand(settings) || !stops[i]) return;
+  if (hasExplicitPlan(settings) || !stops[i]) return;
   settings.recall = stops[i].recall_low;
   redrawFront();
   later();
@@ -186,7 +186,7 @@ function addToFilter(name, value) {
   let filter = {};
   try {
     filter = parseFilter(settings.filter) ?? {};
-  } catch { /* replaced */ }
+  } catch { /* an invalid filter is replaced */ }
   settings.filter = JSON.stringify({ ...filter, [name]: value });
   byId("filter").value = settings.filter;
   disclose("filter", true);
@@ -199,8 +199,8 @@ function fillControls() {
   byId("dims").value = settings.dims ?? "";
   for (const name of ["exact", "hybrid"]) byId(name).checked = settings[name];
   disclose("filter", settings.filter !== "");
-  disclose("hand", byHand(settings));
-  byId("hand-open").classList.toggle("active", byHand(settings));
+  disclose("plan", hasExplicitPlan(settings));
+  byId("plan-open").classList.toggle("active", hasExplicitPlan(settings));
   filterIsValid();
 }
 
@@ -228,8 +228,8 @@ function listenToControls() {
     byId(name).addEventListener("input", (event) => {
       if (!event.target.validity.valid) return;
       settings[name] = event.target.value ? Number(event.target.value) : null;
-      if (byHand(settings)) settings.recall = null;
-      byId("hand-open").classList.toggle("active", byHand(settings));
+      if (hasExplicitPlan(settings)) settings.recall = null;
+      byId("plan-open").classList.toggle("active", hasExplicitPlan(settings));
       redrawFront();
       later();
     });
@@ -240,7 +240,7 @@ function listenToControls() {
       search();
     });
   }
-  for (const name of ["filter", "hand"]) {
+  for (const name of ["filter", "plan"]) {
     byId(`${name}-open`).addEventListener("click", () => {
       const open = byId(`${name}-field`).hidden;
       disclose(name, open);
@@ -281,7 +281,7 @@ function listenToControls() {
     fillControls();
     search();
   });
-  // Drawings are made for a width; panels have none while they are closed.
+  // Drawings depend on the width, and a closed panel has none.
   let drawn = 0;
   new ResizeObserver(([{ contentRect }]) => {
     if (contentRect.width === drawn) return;
@@ -300,7 +300,7 @@ function listenToControls() {
 
 // --- the index ---
 
-/** Fetch and show what is served; says whether that went well. */
+/** Fetch and show the facts of the index; returns whether that succeeded. */
 async function describe() {
   try {
     facts = await callPatiently("/v1/index", null, undefined, (seconds, why) => say(`${sentence(why)} Trying again in ${seconds} s.`, true));
@@ -321,20 +321,20 @@ async function describe() {
   byId("dims").value = settings.dims ?? "";
   byId("welcome").replaceChildren(
     make("p", {}, `Search ${several(facts.documents, "document")} by meaning.`),
-    make("p", { className: "quiet" }, `Each is an embedding of ${facts.dimension} numbers whose every beginning is an embedding too. The first ${own} find candidates, all ${facts.dimension} rank them; what that took is drawn beside the results.`),
+    make("p", { className: "quiet" }, `Each document is a Matryoshka embedding of ${facts.dimension} dimensions: every prefix is an embedding too. The first ${own} dimensions find candidates and all ${facts.dimension} rank them; the panels show what each stage took.`),
   );
   redrawFront();
   if (answer) showPlan();
   return true;
 }
 
-/** Look at the facts again: documents and live recall change while the page is open. */
+/** Fetch the facts again: documents and live recall change while the page is open. */
 async function refresh() {
   if (document.hidden || !facts) return;
   try {
     facts = await call("/v1/index");
   } catch {
-    return; // the next search says what is wrong
+    return; // the next search shows the error
   }
   showFacts(facts);
   redrawFront();

@@ -1,16 +1,16 @@
-// The list of results.
+// List of results.
 
 import { make } from "./dom.js";
 import { marked, patternOf } from "./highlight.js";
 
-/** Make an ordered list. `badge(hit)` may say something about a result, as {kind, text}. */
+/** Make an ordered list. `badge(hit)` may return a badge of a result, as {kind, text}. */
 export function resultList(hits, query, { name, prefix, badge, onFilter }) {
   const pattern = patternOf(query);
   const items = hits.map((hit, i) => result(hit, i, pattern, `${prefix}-${i}`, badge?.(hit, i), onFilter));
   return make("ol", { className: "hits", role: "list", "aria-label": name }, ...items);
 }
 
-// Cosines have three digits; ranks joined by reciprocals are hundredths.
+// Cosines need three decimals; scores of reciprocal rank fusion are of the order of 0.01.
 const scoreText = (score) => (Math.abs(score) < 0.1 ? score.toPrecision(3) : score.toFixed(3));
 
 function result(hit, rank, pattern, id, badge, onFilter) {
@@ -55,12 +55,12 @@ function result(hit, rank, pattern, id, badge, onFilter) {
 
 function fields(payload, onFilter) {
   const names = Object.keys(payload);
-  if (!names.length) return make("p", { className: "quiet" }, "No further fields.");
+  if (!names.length) return make("p", { className: "quiet" }, "No fields.");
   return make("dl", {}, ...names.map((name) => {
     const value = payload[name];
     const shown = make("dd", {}, valueOf(value));
     if (isFilterable(name, value)) {
-      const button = make("button", { type: "button", className: "link", "aria-label": `Only where ${name} is ${value}` }, "only these");
+      const button = make("button", { type: "button", className: "link", "aria-label": `Filter by ${name}: ${value}` }, "filter by this");
       button.addEventListener("click", () => onFilter(name, value));
       shown.append(" ", button);
     }
@@ -68,7 +68,7 @@ function fields(payload, onFilter) {
   }));
 }
 
-// Names with a dot or a dollar sign are written otherwise in filters; texts are not what one filters by.
+// Filters write names with a dot or a dollar sign differently; titles and texts are no useful filters.
 const isFilterable = (name, value) =>
   /^[\w-]+$/.test(name) && name !== "title" && name !== "text" &&
   ["string", "number", "boolean"].includes(typeof value) && String(value).length <= 60;

@@ -1,4 +1,4 @@
-// What is searched for and how: read from the address, written to it, and made into requests.
+// Settings of a search: read from the address, written to it, and turned into requests.
 
 const NAMES = { query: "q", k: "k", recall: "recall", dims: "dims", candidates: "candidates", filter: "filter", hybrid: "hybrid", exact: "exact" };
 
@@ -6,7 +6,7 @@ export const DEFAULTS = Object.freeze({
   query: "", k: 10, recall: null, dims: null, candidates: null, filter: "", hybrid: false, exact: false,
 });
 
-/** Read settings from the part of an address behind "#"; what makes no sense is left at its default. */
+/** Read settings from the fragment of an address; invalid values keep their defaults. */
 export function fromHash(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const settings = { ...DEFAULTS };
@@ -30,16 +30,16 @@ export function toHash(settings) {
   return text && `#${text}`;
 }
 
-export const byHand = (settings) => settings.dims !== null || settings.candidates !== null;
+export const hasExplicitPlan = (settings) => settings.dims !== null || settings.candidates !== null;
 
-/** Parse a filter. Raises an Error for people; null where nothing is written. */
+/** Parse a filter; null if it is blank. Throws an Error with a message for people. */
 export function parseFilter(text) {
   if (!text.trim()) return null;
   let value;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`This is not JSON yet: ${error.message}`, { cause: error });
+    throw new Error(`Not valid JSON: ${error.message}`, { cause: error });
   }
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw new Error('Give an object, such as {"year": 1990}.');
@@ -57,11 +57,11 @@ function common(settings) {
 
 export function searchBody(settings) {
   const body = common(settings);
-  for (const name of byHand(settings) ? ["dims", "candidates"] : ["recall"]) {
+  for (const name of hasExplicitPlan(settings) ? ["dims", "candidates"] : ["recall"]) {
     if (settings[name] !== null) body[name] = settings[name];
   }
   return body;
 }
 
-/** One exact search: a shortlist by all dimensions leaves nothing for a rerank to add. */
+/** Exact search: a shortlist over all dimensions is the final ranking. */
 export const exactBody = (settings, dimension) => ({ ...common(settings), dims: dimension });

@@ -1,4 +1,4 @@
-// What the page says: the line above the results, errors where they belong, the request for an API key.
+// Messages of the page: the status line, errors beside their controls, and the form for an API key.
 
 import { ApiError, key } from "./api.js";
 import { byId } from "./dom.js";
@@ -21,11 +21,11 @@ export function disclose(name, open) {
   byId(`${name}-field`).hidden = !open;
 }
 
-/** Show an error where it belongs, or none. */
+/** Show an error beside the control it is about, or clear all errors. */
 export function complain(error) {
   byId("notice").hidden = true;
   byId("filter-error").textContent = "";
-  byId("hand-error").textContent = "";
+  byId("plan-error").textContent = "";
   if (!error) return;
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401) {
@@ -34,11 +34,11 @@ export function complain(error) {
     say("");
     return;
   }
-  const inPlace = { filter: "filter", dims: "hand", candidates: "hand" }[error.param?.split(".")[0]];
+  const inPlace = { filter: "filter", dims: "plan", candidates: "plan" }[error.param?.split(".")[0]];
   if (inPlace) {
     byId(`${inPlace}-error`).textContent = error.message;
     disclose(inPlace, true);
-    say("The search was refused.", true);
+    say("The search was rejected.", true);
     return;
   }
   say("");

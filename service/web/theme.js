@@ -1,11 +1,11 @@
-// Not a module, so that it runs before the page is painted: a module waits for the document.
+// Not a module: modules run after the document is parsed, and this must run before the page is painted.
 "use strict";
 
 (() => {
   const KEY = "mrl-theme";
   const THEMES = ["system", "light", "dark"];
   const SIGNS = { system: "◐", light: "☀", dark: "☾" };
-  const NAMES = { system: "as the system", light: "light", dark: "dark" };
+  const NAMES = { system: "system", light: "light", dark: "dark" };
   const root = document.documentElement;
 
   const stored = () => {
@@ -13,7 +13,7 @@
       const theme = localStorage.getItem(KEY);
       return THEMES.includes(theme) ? theme : "system";
     } catch {
-      return "system"; // storage is forbidden
+      return "system"; // storage is disabled
     }
   };
 
@@ -33,7 +33,7 @@
       const theme = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
       try {
         localStorage.setItem(KEY, theme);
-      } catch { /* it holds for this visit */ }
+      } catch { /* storage is disabled: the theme lasts for this visit */ }
       apply(theme);
     });
   });
