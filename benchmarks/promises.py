@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.report import data_file, save
 from indexer import BuildOptions, Corpus, SearchOptions, build_index
 from indexer.calibration import CalibrationOptions, choose_plan
-from indexer.calibration.exact_answers import Examined
+from indexer.calibration.exact_answers import QueriesWithAnswers
 from indexer.calibration.measure import Meter
 from indexer.calibration.queries import QuerySet
 from indexer.calibration.run import Calibration
@@ -73,12 +73,17 @@ def plan_of(calibrated: CalibratedPlan, rows: int) -> Plan:
 
 
 def check(
-    opened: OpenedGeneration, encoder: Encoder, examined: Examined, given: int, seed: int, seconds: float | None
+    opened: OpenedGeneration,
+    encoder: Encoder,
+    answered: QueriesWithAnswers,
+    given: int,
+    seed: int,
+    seconds: float | None,
 ) -> list[dict[str, Any]]:
     """Calibrate once and run every plan, and the plan chosen for each target, over the real queries not given."""
-    real = examined.queries.vectors
+    real = answered.queries.vectors
     order = np.random.default_rng(seed).permutation(len(real))
-    known, unseen = real[order[:given]], [examined.part(order[given:])]
+    known, unseen = real[order[:given]], [answered.part(order[given:])]
     options = CalibrationOptions(seconds=seconds, seed=seed)
     calibration = Calibration(opened, encoder, known if given else None, options, lambda event, facts: None)
     if not calibration.worthwhile:
@@ -87,7 +92,7 @@ def check(
     found: dict[CalibratedPlan, float] = {}
     for plan in facts.plans:
         if not plan.exact:
-            found[plan] = calibration.meter.sample(plan_of(plan, len(opened.vectors)), unseen).mean
+            found[plan] = calibration.meter.recalls(plan_of(plan, len(opened.vectors)), unseen).mean
     print(f"  seed {seed}: {facts.kinds}, {facts.seconds} s", file=sys.stderr)
     for plan, achieved in found.items():
         mark = "" if achieved >= plan.recall_low else "   BROKEN"
@@ -180,13 +185,13 @@ def main() -> None:
                 built = build_index(Corpus([source]), encoder, Path(folder) / "index", build)
                 opened = OpenedGeneration(built.path)
                 queries = QuerySet.of("real", encoder.encode_queries(texts))
-                examined = Examined.of(queries, opened.vectors, 100, cores())
+                answered = QueriesWithAnswers.of(queries, opened.vectors, 100, cores())
                 for mode, given in (("sampled", 0), ("half of the queries given", len(queries) // 2)):
                     print(f"{name} {structure} {mode}", file=sys.stderr)
                     found = [
                         one
                         for seed in range(options.seeds)
-                        for one in check(opened, encoder, examined, given, seed, options.seconds)
+                        for one in check(opened, encoder, answered, given, seed, options.seconds)
                     ]
                     everything += found
                     results[f"{name}, {structure}, {mode}"] = summary(found)

@@ -18,7 +18,7 @@ from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
 from indexer.building.batches import BATCH_SIZE, encoded_batches, no_document
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.queries import SampledQueries
-from indexer.calibration.run import calibrate, calibrated
+from indexer.calibration.run import calibrate, with_calibration
 from indexer.calibration.structure import AUTO, choose_structure, default_structure
 from indexer.corpus import Corpus, Fields
 from indexer.errors import BuildError, BundleError
@@ -339,7 +339,7 @@ class _Build:
 
     def _calibrate(self, folder: Path, options: CalibrationOptions) -> Manifest:
         with closing(OpenedGeneration(folder, verify="sizes")) as opened:
-            manifest = calibrated(opened, calibrate(opened, self.encoder, None, options, self.report))
+            manifest = with_calibration(opened, calibrate(opened, self.encoder, None, options, self.report))
         manifest.write(folder)
         return manifest
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
 from indexer.calibration import CalibrationOptions
-from indexer.calibration.run import calibrate, calibrated
+from indexer.calibration.run import calibrate, with_calibration
 from indexer.calibration.structure import default_structure
 from indexer.corpus import Place
 from indexer.lexical import LexicalOptions
@@ -163,7 +163,7 @@ class _Compaction:
         lengths = tuple(sorted({plan.k for plan in before.plans})) or CalibrationOptions().k
         options = CalibrationOptions(k=lengths, confidence=before.confidence)
         with closing(OpenedGeneration(folder, verify="sizes")) as opened:
-            calibrated(opened, calibrate(opened, self.encoder, None, options, self.report)).write(folder)
+            with_calibration(opened, calibrate(opened, self.encoder, None, options, self.report)).write(folder)
 
     def _structure(self, rows: int) -> ShortlistFacts:
         """Return the structure there was; where it is the one that a rule chooses, what the rule chooses now."""

@@ -1,4 +1,4 @@
-"""Calibration: which ways to search an index there are, what they find and cost, and which one a search takes."""
+"""Calibration: measures the recall and latency of search plans, and chooses the plan of a search."""
 
 from indexer.calibration.choose import DEFAULT_RECALL, choose_plan
 from indexer.calibration.options import CalibrationOptions

@@ -1,4 +1,4 @@
-"""Which calibrated plan a search takes."""
+"""Choosing the calibrated plan of a search."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from indexer.storage.manifest import CalibratedPlan
 from models.errors import InvalidOptionError
 
 DEFAULT_RECALL = 0.95
-"""What is looked for where nobody says."""
+"""Recall aimed at by default."""
 _PATIENCE = 10
-"""How many times longer than the best plan that falls short an exact scan may take where nobody says."""
+"""By default an exact scan may take this many times as long as the best other plan that falls short."""
 
 
 def choose_plan(plans: Sequence[CalibratedPlan], options: SearchOptions, rows: int) -> Plan | None:
-    """Choose the plan of a search from what calibration measured.
+    """Choose the plan of a search among the calibrated ones.
 
-    With a recall, the fastest plan whose bound holds it; with a time, the one of the best bound that keeps it; with
-    both, the fastest that holds the one within the other. Where there is none, the one that comes closest: of the best
-    bound within the time, or the fastest; its promise is not ``met``. With neither, the fastest whose bound is
-    :data:`DEFAULT_RECALL`; an exact scan is taken for that only where it is not many times slower than the best of the
-    others.
+    Given a recall, this is the fastest plan whose lower bound reaches it; given a time, the plan with the highest bound
+    within it; given both, the fastest plan that satisfies both. If there is none, it is the closest one (the highest
+    bound within the time, else the fastest), and its promise is not ``met``. Given neither, it is the fastest plan
+    whose bound reaches :data:`DEFAULT_RECALL`; but an exact scan only if it is not many times slower than the best of
+    the other plans.
 
-    A k that was not calibrated takes the plans of the next larger one, cut: what is nearer is found more surely. For a
-    k above all of them, an exact search where a recall is asked for; else the largest k's plan with its lengths and
-    effort scaled, which promises nothing.
+    A k that was not calibrated uses the plans of the next larger k, cut to k: nearer rows are found more reliably. A k
+    above all calibrated ones gets an exact search if a recall is given, otherwise the plan of the largest k with its
+    lengths and effort scaled, and without a promise.
 
     Args:
-        plans: of the manifest.
-        options: what the caller wants.
-        rows: documents there are now.
+        plans: the plans of the manifest.
+        options: the search options.
+        rows: current number of documents.
 
     Returns:
-        the plan; None where the caller describes one, or none is calibrated and nothing is asked for.
+        the plan; None if the options describe a plan themselves, or if nothing is calibrated and no goal is given.
 
     Raises:
-        InvalidOptionError: recall or time outside its bounds, together with options that describe a plan, or without
-            calibrated plans.
+        InvalidOptionError: recall or time is out of range, is combined with options that describe a plan, or is given
+            although the index has no calibrated plans.
     """
     _check(plans, options)
     if not plans or options.explicit_options or options.k < 1:
@@ -74,7 +74,7 @@ def _chosen(plans: Sequence[CalibratedPlan], options: SearchOptions) -> tuple[Ca
 
 
 def _beyond(plans: Sequence[CalibratedPlan], options: SearchOptions, rows: int) -> Plan:
-    """Plan for more results than any plan was calibrated for; ``plans`` are of the largest k."""
+    """Return a plan for more results than were calibrated; ``plans`` are those of the largest k."""
     times = math.ceil(options.k / plans[0].k)
     exact = [plan for plan in plans if plan.exact]
     if options.recall is not None and exact:
@@ -89,14 +89,14 @@ def _best(plans: Sequence[CalibratedPlan]) -> CalibratedPlan:
 
 
 def _promise(plan: CalibratedPlan, options: SearchOptions, met: bool) -> Promise | None:
-    """Return what was measured; it does not hold of searches under a filter, unless they are exact."""
+    """Return the measured promise; it does not apply to filtered searches, unless they are exact."""
     if options.filter is not None and not plan.exact:
         return None
     return Promise(plan.recall, plan.recall_low, plan.milliseconds, met)
 
 
 def _cut(plan: CalibratedPlan, options: SearchOptions, rows: int, times: int, promise: Promise | None) -> Plan:
-    """Return the plan for k results, its lengths and effort ``times`` as large, and at most N."""
+    """Return the plan for k results, its lengths and effort multiplied by ``times`` and capped at N."""
     *between, last = plan.stages
     stages = [FunnelStage(stage.dims, min(rows, stage.keep * times)) for stage in between]
     k = min(options.k, rows)
@@ -118,15 +118,15 @@ def _check(plans: Sequence[CalibratedPlan], options: SearchOptions) -> None:
         raise InvalidOptionError("recall", f"recall {options.recall}: give more than 0 and at most 1")
     if options.milliseconds is not None and not options.milliseconds > 0:
         raise InvalidOptionError("milliseconds", f"milliseconds {options.milliseconds}: give more than 0")
-    asked = [name for name in ("recall", "milliseconds") if getattr(options, name) is not None]
-    if asked and options.explicit_options:
+    goals = [name for name in ("recall", "milliseconds") if getattr(options, name) is not None]
+    if goals and options.explicit_options:
         raise InvalidOptionError(
-            asked[0],
-            f"{' and '.join(asked)} together with {', '.join(options.explicit_options)}: give either what is wanted, "
+            goals[0],
+            f"{' and '.join(goals)} together with {', '.join(options.explicit_options)}: give either what is wanted, "
             "so that a plan is chosen, or the options of the plan itself",
         )
-    if asked and not plans:
+    if goals and not plans:
         raise InvalidOptionError(
-            asked[0],
-            f"{' and '.join(asked)}: the index has no calibrated plans; measure them with mrl index calibrate",
+            goals[0],
+            f"{' and '.join(goals)}: the index has no calibrated plans; measure them with mrl index calibrate",
         )

@@ -1,4 +1,4 @@
-"""Measuring plans: what they find, and how long one query takes."""
+"""Measuring the recall and latency of plans."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indexer.calibration.bound import Sample
-from indexer.calibration.exact_answers import Examined
+from indexer.calibration.bound import PlanRecalls
+from indexer.calibration.exact_answers import QueriesWithAnswers
 from indexer.calibration.queries import MOST_COPIES
 from indexer.kernels.rows import Rows
 from indexer.plan import FunnelStage, Plan
@@ -30,12 +30,12 @@ _ROUGH_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A plan and what a few queries say of it.
+    """A rough measurement of a plan, over a few queries.
 
     Attributes:
         plan: the plan.
-        recall: the lowest mean recall of all kinds of queries.
-        milliseconds: time of a query on one thread, as :class:`indexer.plan.Promise` has it.
+        recall: mean recall of the hardest kind of queries.
+        milliseconds: single-thread latency, defined as in :class:`indexer.plan.Promise`.
     """
 
     plan: Plan
@@ -43,147 +43,153 @@ class Trial:
     milliseconds: float
 
 
-class Again(NamedTuple):
-    """The queries that a plan searches for twice.
+class SecondPass(NamedTuple):
+    """The queries for which a plan takes a second look.
 
     Attributes:
-        share: of all.
-        queries: shape (m, D).
+        share: their share of all queries.
+        queries: their vectors, shape (m, D).
     """
 
     share: float
     queries: Vectors
 
 
-NEVER = Again(0.0, np.empty((0, 0), dtype=np.float32))
+NO_SECOND_PASS = SecondPass(0.0, np.empty((0, 0), dtype=np.float32))
 
 
 class Meter:
-    """Runs plans over queries whose exact answers are known."""
+    """Runs plans over queries with known exact answers."""
 
     def __init__(self, ranker: Ranker, threads: int) -> None:
         self._ranker, self._threads = ranker, threads
 
-    def sample(self, plan: Plan, examined: Sequence[Examined]) -> Sample:
+    def recalls(self, plan: Plan, answered: Sequence[QueriesWithAnswers]) -> PlanRecalls:
         """Return recall@k of each query."""
         by_kind = []
-        for one in examined:
+        for kind in answered:
             if plan.stop is None and plan.second_look is None:
                 wide = _widened(plan)
-                scores, rows = self._ranker.rank(one.queries.vectors, wide, None, StageClock(), self._threads)
+                scores, rows = self._ranker.rank(kind.queries.vectors, wide, None, StageClock(), self._threads)
             else:
-                scores, rows = self._by_what_may_be_found(plan, one)
-            by_kind.append(one.recalls(scores, rows, plan.k))
-        return Sample(by_kind)
+                scores, rows = self._rank_visible(plan, kind)
+            by_kind.append(kind.recalls(scores, rows, plan.k))
+        return PlanRecalls(by_kind)
 
-    def _by_what_may_be_found(self, plan: Plan, examined: Examined) -> tuple[Vectors, Rows]:
-        """Rank without the rows that must not be found: gap and second look go by the scores of the others."""
-        found = self._first_look(plan, examined, slice(None))
+    def _rank_visible(self, plan: Plan, answered: QueriesWithAnswers) -> tuple[Vectors, Rows]:
+        """Rank without the excluded rows, so that gap and second look depend on the scores of the other rows."""
+        found = self._first_pass(plan, answered, slice(None))
         look = plan.second_look
         if look:
             harder = replace(plan, effort=look.effort)
-            best = _best(found)
-            found, _ = look_again(found, best, look, lambda hard: self._first_look(harder, examined, hard))
+            best = _best_score(found)
+            found, _ = look_again(found, best, look, lambda hard: self._first_pass(harder, answered, hard))
         if plan.stop is None:
             plan = _widened(plan)
-        scores, rows = self._ranker.rerank(examined.queries.vectors, found, plan, StageClock(), self._threads)
+        scores, rows = self._ranker.rerank(answered.queries.vectors, found, plan, StageClock(), self._threads)
         return self._ranker.distinct.expand(scores, rows, None)
 
-    def _first_look(self, plan: Plan, examined: Examined, part: slice | Rows) -> Candidates:
-        """Return the candidates of some queries; -1 for those that must not be found."""
-        queries = examined.queries
+    def _first_pass(self, plan: Plan, answered: QueriesWithAnswers, part: slice | Rows) -> Candidates:
+        """Return the candidates of some queries, with -1 for excluded rows."""
+        queries = answered.queries
         once = replace(plan, second_look=None)
         found = self._ranker.candidates(queries.vectors[part], once, None, self._threads)
-        hidden = (found.rows[:, :, None] == queries.left_out[part][:, None, :]).any(axis=2)
+        hidden = (found.rows[:, :, None] == queries.excluded[part][:, None, :]).any(axis=2)
         return Candidates(found.scores, np.where(hidden, -1, found.rows))
 
-    def best(self, plan: Plan, examined: Examined) -> Vectors:
-        """Return the best coarse score of each query's first search, of rows that may be found."""
-        return _best(self._first_look(plan, examined, slice(None)))
+    def best_scores(self, plan: Plan, answered: QueriesWithAnswers) -> Vectors:
+        """Return the best coarse score of each query's first pass, among rows that are not excluded."""
+        return _best_score(self._first_pass(plan, answered, slice(None)))
 
-    def again(self, plan: Plan, examined: Sequence[Examined]) -> Again:
-        """Return which of the queries a plan searches for twice, by up to some hundreds of each kind."""
+    def second_pass(self, plan: Plan, answered: Sequence[QueriesWithAnswers]) -> SecondPass:
+        """Return the queries that take a plan's second look, out of the first few hundred of each kind."""
         look = plan.second_look
         if look is None:
-            return NEVER
-        some = [one.part(slice(0, _COUNTED)) for one in examined]
-        hard = np.concatenate([self.best(plan, one) for one in some]) < look.below
-        return Again(float(hard.mean()), np.concatenate([one.queries.vectors for one in some])[hard])
+            return NO_SECOND_PASS
+        some = [kind.part(slice(0, _COUNTED)) for kind in answered]
+        hard = np.concatenate([self.best_scores(plan, kind) for kind in some]) < look.below
+        return SecondPass(float(hard.mean()), np.concatenate([kind.queries.vectors for kind in some])[hard])
 
-    def samples(self, plans: Sequence[Plan], examined: Sequence[Examined], until: float) -> list[Sample]:
-        """Return the recalls of several plans over the same queries: as many as time allows, by ``time.monotonic()``.
+    def recalls_of(
+        self, plans: Sequence[Plan], answered: Sequence[QueriesWithAnswers], until: float
+    ) -> list[PlanRecalls]:
+        """Return the recalls of several plans over the same queries, as many as time allows.
 
-        The first of each kind are asked however long they take.
+        Args:
+            plans: the plans.
+            answered: the queries.
+            until: deadline by ``time.monotonic()``; the first batch of each kind is measured in any case.
         """
-        longest = max(map(len, examined))
-        samples: list[Sample] = []
+        longest = max(map(len, answered))
+        samples: list[PlanRecalls] = []
         for start in range(0, longest, _TOGETHER):
             if samples and time.monotonic() > until:
                 break
-            some = [one.part(slice(start, start + _TOGETHER)) for one in examined]
-            more = [self.sample(plan, some) for plan in plans]
+            some = [kind.part(slice(start, start + _TOGETHER)) for kind in answered]
+            more = [self.recalls(plan, some) for plan in plans]
             samples = [a + b for a, b in zip(samples, more, strict=True)] if samples else more
         return samples
 
-    def trial(self, plan: Plan, examined: Sequence[Examined]) -> Trial:
-        """Measure recall over all queries, where it needs measuring, and time over a few."""
-        recall = 1.0 if plan.single else self.sample(plan, examined).mean
-        again = self.again(plan, examined)
+    def trial(self, plan: Plan, answered: Sequence[QueriesWithAnswers]) -> Trial:
+        """Measure recall over all queries, unless the plan is exact, and latency over a few."""
+        recall = 1.0 if plan.single else self.recalls(plan, answered).mean
+        second_pass = self.second_pass(plan, answered)
         fewest, most = _ROUGH
         seconds: list[float] = []
-        for turn, query in enumerate(itertools.islice(alternating(examined), most)):
+        for turn, query in enumerate(itertools.islice(alternating(answered), most)):
             if turn >= fewest and sum(seconds) > _ROUGH_SECONDS:
                 break
-            seconds.append(self._expected_seconds(turn, query, plan, again))
+            seconds.append(self._expected_seconds(turn, query, plan, second_pass))
         return Trial(plan, recall, float(np.median(seconds)) * 1e3)
 
     def milliseconds(
         self,
         plans: Sequence[Plan],
-        again: Sequence[Again],
+        second_passes: Sequence[SecondPass],
         queries: Iterable[Vectors],
         fewest: int,
         most: int,
         until: float,
     ) -> list[float]:
-        """Return the time of one query on one thread for each plan, as :class:`indexer.plan.Promise` has it.
+        """Return the single-thread latency of each plan, defined as in :class:`indexer.plan.Promise`.
 
-        The plans take turns, so that whatever else the machine does is shared by all; each at another query, because
-        what one plan has read for a query the next would find in the processor's cache.
+        The plans take turns, so that other load on the machine affects all of them; and in each turn they run different
+        queries, because a plan would find in the processor's cache what the one before has read for the same query.
 
         Args:
-            plans: what is timed.
-            again: what each plan searches for twice.
-            queries: each of shape (1, D).
-            fewest, most: queries for each plan.
-            until: when to stop, by ``time.monotonic()``, once it were ``fewest``.
+            plans: the plans to time.
+            second_passes: the queries for which each plan takes a second look.
+            queries: query vectors, each of shape (1, D).
+            fewest, most: limits on the queries per plan.
+            until: deadline by ``time.monotonic()``, once ``fewest`` queries are done.
         """
-        asked = list(itertools.islice(queries, most))
-        apart = max(1, len(asked) // max(1, len(plans)))
+        timed = list(itertools.islice(queries, most))
+        apart = max(1, len(timed) // max(1, len(plans)))
         seconds: list[list[float]] = []
-        for turn in range(len(asked)):
+        for turn in range(len(timed)):
             if len(seconds) >= fewest and time.monotonic() > until:
                 break
-            own = [asked[(turn + number * apart) % len(asked)] for number in range(len(plans))]
-            seconds.append([self._expected_seconds(turn, *one) for one in zip(own, plans, again, strict=True)])
+            own = [timed[(turn + number * apart) % len(timed)] for number in range(len(plans))]
+            runs = zip(own, plans, second_passes, strict=True)
+            seconds.append([self._expected_seconds(turn, *run) for run in runs])
         if not seconds:  # an index without rows has no queries
             return [0.0] * len(plans)
         medians: list[float] = (np.median(seconds, axis=0) * 1e3).tolist()
         return medians
 
-    def _expected_seconds(self, turn: int, query: Vectors, plan: Plan, again: Again) -> float:
-        """Return the time that a query takes on the average, with a second look as often as one is taken.
+    def _expected_seconds(self, turn: int, query: Vectors, plan: Plan, second_pass: SecondPass) -> float:
+        """Return the latency of a query, with and without a second look, weighted by their frequency.
 
-        Among a few queries it would be chance how many take one; and a hard query takes longer than another at the same
-        effort, so that second looks are timed with hard ones.
+        Among a few queries the number that take one would be down to chance; and a hard query takes longer than others
+        at the same effort, so second looks are timed with hard queries.
         """
         look = plan.second_look
-        if look is None or not again.share:
+        if look is None or not second_pass.share:
             return self._seconds(query, replace(plan, second_look=None) if look else plan)
         once = self._seconds(query, replace(plan, second_look=None))
-        hard = again.queries[turn % len(again.queries)][None]
+        hard = second_pass.queries[turn % len(second_pass.queries)][None]
         twice = self._seconds(hard, replace(plan, second_look=replace(look, below=math.inf)))
-        return (1 - again.share) * once + again.share * twice
+        return (1 - second_pass.share) * once + second_pass.share * twice
 
     def _seconds(self, query: Vectors, plan: Plan) -> float:
         started = time.perf_counter()
@@ -192,18 +198,18 @@ class Meter:
 
 
 def _widened(plan: Plan) -> Plan:
-    """Return the plan with room for the rows that will be left out of its answer."""
+    """Return the plan with room for the excluded rows in its answer."""
     k = plan.k + MOST_COPIES
     return replace(plan, k=k, stages=(*plan.stages[:-1], FunnelStage(plan.rerank_dims, k)))
 
 
-def _best(found: Candidates) -> Vectors:
-    """Return the best score among rows that may be found, shape (n,); -inf where there is none."""
+def _best_score(found: Candidates) -> Vectors:
+    """Return the best score among rows that are not excluded, shape (n,); -inf if there is none."""
     best: Vectors = np.where(found.rows < 0, np.float32(-np.inf), found.scores).max(axis=1, initial=-np.inf)
     return best
 
 
-def alternating(examined: Sequence[Examined]) -> Iterable[Vectors]:
-    """Return queries, each of shape (1, D), of every kind in turn."""
-    turns = zip(*(one.queries.vectors[:, None] for one in examined), strict=False)
+def alternating(answered: Sequence[QueriesWithAnswers]) -> Iterable[Vectors]:
+    """Return the queries of all kinds in turn, each of shape (1, D)."""
+    turns = zip(*(kind.queries.vectors[:, None] for kind in answered), strict=False)
     return itertools.chain.from_iterable(turns)

@@ -1,4 +1,4 @@
-"""The plans that no other beats."""
+"""The Pareto front of plans by recall and latency."""
 
 from __future__ import annotations
 
@@ -6,39 +6,40 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 _STEP = 0.9
+"""Factor by which the required ratio of misses shrinks in each round of pruning."""
 
 
 class Timed(Protocol):
-    """What takes time."""
+    """Something with a latency."""
 
     @property
     def milliseconds(self) -> float:
-        """The lower the better."""
+        """Latency."""
 
 
 _T = TypeVar("_T", bound=Timed)
 
 
-def front(timed: Sequence[_T], recall: Callable[[_T], float]) -> list[_T]:
-    """Return those of which none other has at least their recall in less time: the fastest first, recall rising."""
+def pareto_front(timed: Sequence[_T], recall: Callable[[_T], float]) -> list[_T]:
+    """Return the items that no other item beats in both recall and latency, the fastest first."""
     best: list[_T] = []
-    for one in sorted(timed, key=lambda one: (one.milliseconds, -recall(one))):
-        if not best or recall(one) > recall(best[-1]):
-            best.append(one)
+    for item in sorted(timed, key=lambda item: (item.milliseconds, -recall(item))):
+        if not best or recall(item) > recall(best[-1]):
+            best.append(item)
     return best
 
 
-def thinned(of_front: Sequence[_T], recall: Callable[[_T], float], most: int) -> list[_T]:
-    """Leave out those of a front that miss hardly less than a faster one, until at most ``most`` (from 2) are left.
+def prune_front(front: Sequence[_T], recall: Callable[[_T], float], most: int) -> list[_T]:
+    """Reduce a Pareto front to at most ``most`` items, at least 2.
 
-    The best one always stays.
+    An item is dropped if it misses hardly less than a faster one; the item of the highest recall stays.
     """
-    step, kept = 1.0, list(of_front)
+    step, kept = 1.0, list(front)
     while len(kept) > most:
         step *= _STEP
-        kept = [of_front[-1]]
-        for one in reversed(of_front[:-1]):
-            if step * (1 - recall(one)) >= 1 - recall(kept[-1]):
-                kept.append(one)
+        kept = [front[-1]]
+        for item in reversed(front[:-1]):
+            if step * (1 - recall(item)) >= 1 - recall(kept[-1]):
+                kept.append(item)
         kept.reverse()
     return kept

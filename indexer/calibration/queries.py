@@ -1,12 +1,12 @@
-"""Queries to calibrate with: real ones, or stand-ins made from the corpus.
+"""Queries to calibrate with: given ones, or synthetic queries sampled from the corpus.
 
-Nothing says what users will ask, so stand-ins have to be at least as hard as real queries. A document's own vector is
-not: a graph is built from such vectors and finds its way to them, and their prefixes lie close to their neighbours'.
-Measured with ``wordllama`` on Cranfield, CISI, Debian's and a hundred thousand packages' descriptions, against real
-questions, summaries and names: longer passages of text are too easy where users type rare names. The shorter a passage,
-the harder for a graph; words from all over the vocabulary, most of them rare, are the hardest for a prefix. Each of the
-two kinds is at times a little easier than names, but not both at once (``benchmarks/promises.py``). So both are asked,
-and what is promised holds for the harder of the two.
+Real queries are unknown before an index is used, so synthetic ones must be at least as hard. A document's own vector is
+too easy: a graph is built from such vectors and leads to them, and their prefixes are close to their neighbours'.
+Measured with ``wordllama`` on Cranfield, CISI, Debian's and 100,000 packages' descriptions, against real questions,
+summaries and names: longer passages of text are too easy if users type rare names. The shorter a passage, the harder it
+is for a graph; words from the whole vocabulary, most of them rare, are the hardest for a prefix. Each of these two
+kinds is sometimes slightly easier than names, but never both (``benchmarks/promises.py``). So both are used, and a
+promise holds for the harder of the two.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from models.errors import DataError, InvalidOptionError
 from models.nesting import Vectors, truncate
 
 MOST_COPIES = 4
-"""Rows of equal vectors that are left out for a query made from one; more common vectors are not asked for."""
+"""Most rows of one vector that can be excluded for a query made from it; more common vectors make no queries."""
 _POOL = 2000
-"""Documents that stand-ins are made from."""
+"""Number of documents that synthetic queries are made from."""
 _PHRASE, _WORDS = (1, 3), (2, 5)
-"""Fewest and most words of the two kinds of stand-ins."""
+"""Fewest and most words of the two kinds of synthetic queries."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,39 +41,39 @@ class QuerySet:
     """Queries of one kind.
 
     Attributes:
-        kind: its name.
+        kind: name of the kind.
         vectors: unit vectors, shape (n, D).
-        left_out: rows that must not be found for each query, shape (n, MOST_COPIES); -1 where there are fewer.
+        excluded: rows excluded from the answer to each query, shape (n, MOST_COPIES), padded with -1.
     """
 
     kind: str
     vectors: Vectors
-    left_out: Rows
+    excluded: Rows
 
     @classmethod
-    def of(cls, kind: str, vectors: Vectors, left_out: Rows | None = None) -> QuerySet:
-        """Take queries; those that are zero or not finite, which have no neighbours, are dropped."""
+    def of(cls, kind: str, vectors: Vectors, excluded: Rows | None = None) -> QuerySet:
+        """Normalise query vectors and drop those that are zero or not finite, which have no neighbours."""
         vectors = truncate(vectors, vectors.shape[1])
-        if left_out is None:
-            left_out = np.full((len(vectors), MOST_COPIES), -1, dtype=np.int64)
+        if excluded is None:
+            excluded = np.full((len(vectors), MOST_COPIES), -1, dtype=np.int64)
         good = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-        return cls(kind, vectors[good], left_out[good])
+        return cls(kind, vectors[good], excluded[good])
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
 class QuerySource(Protocol):
-    """Gives queries, a few at a time, so that time decides how many there are."""
+    """A source of queries in batches, so that the time budget decides their number."""
 
     origin: ClassVar[Literal["given", "sampled"]]
 
     def draw(self, count: int) -> list[QuerySet]:
-        """Return the next ``count`` queries of each kind, fewer where there are no more."""
+        """Return the next ``count`` queries of each kind, or as many as are left."""
 
 
 class GivenQueries:
-    """Queries of the user's, each once, in an order of chance."""
+    """The user's queries, each once, in random order."""
 
     origin: ClassVar[Literal["given", "sampled"]] = "given"
 
@@ -90,7 +90,7 @@ class GivenQueries:
 
 
 class SampledQueries:
-    """Stand-ins from the corpus: words of documents' texts; where there is no text or encoder, documents' vectors."""
+    """Synthetic queries: words from the documents' texts, or the documents' vectors without text or an encoder."""
 
     origin: ClassVar[Literal["given", "sampled"]] = "sampled"
 
@@ -106,19 +106,19 @@ class SampledQueries:
         """Draw the documents.
 
         Args:
-            vectors, distinct, documents: of the index.
-            fields: the documents' fields that hold text.
-            encoder: the model of the index.
-            seed: decides which documents and words are drawn.
+            vectors, distinct, documents: parts of the index.
+            fields: payload fields that hold text.
+            encoder: the index's model; None to make queries of vectors.
+            seed: of the choice of documents and words.
         """
         self._vectors, self._encoder = vectors, encoder
         self._random = np.random.default_rng(seed)
         rows = len(vectors)
         drawn = np.sort(self._random.choice(rows, min(rows, _POOL), replace=False))
-        self._left_out = _copies(distinct, drawn)
-        # A vector that many rows share cannot be left out of an answer of bounded length.
-        rare = self._left_out[:, -1] < 0
-        self._rows, self._left_out = drawn[rare], self._left_out[rare, :MOST_COPIES]
+        self._excluded = _copies(distinct, drawn)
+        # A vector shared by many rows cannot be excluded from an answer of bounded length.
+        rare = self._excluded[:, -1] < 0
+        self._rows, self._excluded = drawn[rare], self._excluded[rare, :MOST_COPIES]
         stored = documents.fetch(self._rows.tolist()) if encoder else []
         self._words = [_words(document.payload, fields) for document in stored]
         self._with_words = np.flatnonzero([bool(words) for words in self._words])
@@ -139,7 +139,7 @@ class SampledQueries:
         made_up = [self._made_up(length) for length in self._lengths(_WORDS, count)]
         vectors = encoder.encode_queries(phrases + made_up)
         return [
-            QuerySet.of("phrase", vectors[:count], self._left_out[chosen]),
+            QuerySet.of("phrase", vectors[:count], self._excluded[chosen]),
             QuerySet.of("words", vectors[count:]),
         ]
 
@@ -159,17 +159,18 @@ class SampledQueries:
         first, second, third = self._random.integers(rows, size=(3, count))
         mixed = sum(vectors.prefixes(self._rows[part], vectors.dimension) for part in (first, second, third))
         return [
-            QuerySet.of("row", vectors.prefixes(self._rows[first], vectors.dimension), self._left_out[first]),
+            QuerySet.of("row", vectors.prefixes(self._rows[first], vectors.dimension), self._excluded[first]),
             QuerySet.of("mixed rows", np.asarray(mixed)),
         ]
 
 
-def read_queries(path: Path) -> list[str]:
-    """Read queries: JSON Lines, CSV or Parquet with a field ``text`` or ``query``, or one a line of a text file.
+def read_queries(path: str | Path) -> list[str]:
+    """Read queries: the field ``text`` or ``query`` of JSON Lines, CSV or Parquet rows, or the lines of a text file.
 
     Raises:
         DataError: the file cannot be read, a row is broken, or there is no query.
     """
+    path = Path(path)
     if is_row_file(path):
         queries = [_query(path, row) for row in read_rows(path)]
     else:
@@ -183,10 +184,10 @@ def read_queries(path: Path) -> list[str]:
 
 
 def checked_vectors(vectors: Vectors, dimension: int) -> Vectors:
-    """Check query vectors: shape (n, D), finite.
+    """Return query vectors as float32.
 
     Raises:
-        InvalidOptionError: they are not.
+        InvalidOptionError: their shape is not (n, D), or a value is not finite.
     """
     vectors = np.asarray(vectors, dtype=np.float32)
     if vectors.ndim != 2 or vectors.shape[1] != dimension or not len(vectors):
@@ -213,7 +214,7 @@ def _words(payload: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
 
 
 def _copies(distinct: DistinctRows, rows: Rows) -> Rows:
-    """Return the rows of each row's vector, its own among them: one more than may be left out, -1 where fewer."""
+    """Return the rows with the same vector as each row, itself included: one more than can be excluded, -1 padded."""
     shape = (len(rows), MOST_COPIES + 1)
     scores, alone = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
     scores[:, 0], alone[:, 0] = 1, rows

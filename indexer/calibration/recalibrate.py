@@ -1,4 +1,4 @@
-"""Calibrating the published generation of an index again."""
+"""Recalibration of the published generation of an index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from indexer.calibration.options import CalibrationOptions
 from indexer.calibration.queries import checked_vectors
-from indexer.calibration.run import Report, calibrate, calibrated
+from indexer.calibration.run import Report, calibrate, with_calibration
 from indexer.search.generation import OpenedGeneration
 from indexer.storage.generations import Generations
 from indexer.storage.manifest import Manifest
@@ -32,38 +32,39 @@ def calibrate_index(
     device: str = "auto",
     report: Report = lambda event, facts: None,
 ) -> Manifest:
-    """Measure the plans of the published generation and put them into its manifest, in place of those there.
+    """Calibrate the published generation again and replace the plans in its manifest.
 
-    Searches of an index that is open go on with the plans they have until it is opened again.
+    Indexes that are open keep their plans until they are opened again.
 
     Args:
         path: the index directory.
-        queries: such as will be asked: texts, or vectors of shape (n, D); stand-ins are sampled where None.
+        queries: queries like those of the users, as texts or as vectors of shape (n, D); if None, queries are made from
+            the corpus.
         options: see :class:`CalibrationOptions`.
         encoder, model, device: as in :meth:`indexer.index.Index.open`.
-        report: told about progress.
+        report: called with progress events.
 
     Returns:
-        the manifest as it is now.
+        the new manifest.
 
     Raises:
         BundleBusyError: another process is changing the index.
-        BundleError: nothing is published, a file of it cannot be used, or the model is another.
-        InvalidOptionError: vectors of another shape, or not finite.
+        BundleError: nothing is published, a file cannot be used, or the model differs from the index's.
+        InvalidOptionError: the vectors have another shape, or are not finite.
     """
     root = Path(path)
     generations = Generations(root)
-    generations.require_published()  # before the lock, which would make the directory
+    generations.require_published()  # before the lock, which would create the directory
     with told_of(root, "calibrate where there is more of it"), generations.locked():
         folder = generations.path(generations.require_published())
         with closing(OpenedGeneration(folder)) as opened:
             recorded = RecordedModel(root, opened.manifest.model, encoder, model, device)
             given = _vectors(queries, recorded, opened.manifest.dimension)
-            # Vectors that were given need no model: the plans are chosen with documents' vectors then.
+            # Given vectors need no model; the plans are then chosen with the documents' vectors.
             by_vector = isinstance(queries, np.ndarray)
             own = encoder if by_vector else recorded.encoder
-            manifest = calibrated(opened, calibrate(opened, own, given, options, report))
-        if manifest.index_id is None:  # of format 2, which this turns into format 3: the files of both are the same
+            manifest = with_calibration(opened, calibrate(opened, own, given, options, report))
+        if manifest.index_id is None:  # format 2, whose files are the same as those of format 3
             manifest = manifest.model_copy(update={"index_id": generations.index_id()})
         manifest.write(folder)
         return manifest

@@ -1,7 +1,7 @@
-"""Calibration: measuring the ways to search an index, and keeping those worth choosing, with what each one promises.
+"""Calibration: measure the plans of an index and keep the best ones, each with a promise about its recall and latency.
 
-The queries are split. With some of them the plans are found that no other beats, and put in an order; with the rest
-each one's recall is bounded from below; see :mod:`indexer.calibration.bound`.
+The queries are split. Some of them select the plans on the Pareto front and order them; the rest bound the recall of
+each plan from below, see :mod:`indexer.calibration.bound`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from indexer.calibration.bound import bounds_together
-from indexer.calibration.exact_answers import Examined, examine, split
+from indexer.calibration.exact_answers import QueriesWithAnswers, answer_exactly, split_queries
 from indexer.calibration.grid import Grid
-from indexer.calibration.measure import NEVER, Meter, Trial, alternating
+from indexer.calibration.measure import NO_SECOND_PASS, Meter, Trial, alternating
 from indexer.calibration.options import CalibrationOptions
-from indexer.calibration.pareto import front
+from indexer.calibration.pareto import pareto_front
 from indexer.calibration.queries import GivenQueries, QuerySource, SampledQueries
 from indexer.calibration.second_looks import second_looks
-from indexer.calibration.stop_rules import stopping
+from indexer.calibration.stop_rules import stop_rules
 from indexer.calibration.target import missed
 from indexer.kernels.threads import cores
 from indexer.plan import Plan
@@ -33,19 +33,19 @@ Report = Callable[[str, dict[str, Any]], None]
 """Told ``calibrate`` with the plans measured so far as rows, and a guess of their total."""
 
 _AT_ONCE = 1 << 19
-"""Numbers that a scan reads in less time than a call of anything takes."""
+"""Values in all vectors up to which a scan takes less time than the call of a structure."""
 _QUERIES = 1000
 _FEWEST_QUERIES = 100
 _TO_CHOOSE = 200
-"""Queries of each kind that the plans are chosen with."""
+"""Queries of each kind that select the plans."""
 _TO_SPLIT = 400
-"""Given queries from which some can be spared for choosing; where there are fewer, stand-ins do that."""
+"""Given queries from which some can be spared to select plans; with fewer, synthetic queries do that."""
 _FINALISTS = 20
 _TIMED = (10, 60)
 _GUESS = 60
-"""Plans that are tried, about."""
+"""Approximate number of plans tried."""
 _EXAMINE_UNTIL, _CHOOSE_UNTIL, _BOUND_UNTIL = 0.3, 0.55, 0.93
-"""Shares of the time after which the steps end."""
+"""Shares of the time budget after which the steps end."""
 
 
 def calibrate(
@@ -59,16 +59,16 @@ def calibrate(
 
     Args:
         opened: the generation.
-        encoder: its model, for queries made of words; without it they are made of documents' vectors.
-        given: query vectors such as will be asked, shape (n, D); stand-ins are sampled where None.
+        encoder: its model, for synthetic queries of words; if None, they are made of documents' vectors.
+        given: vectors of real queries, shape (n, D); if None, queries are sampled from the corpus.
         options: see :class:`CalibrationOptions`.
-        report: told about progress.
+        report: called with progress events.
     """
     return Calibration(opened, encoder, given, options or CalibrationOptions(), report).run()
 
 
-def calibrated(opened: OpenedGeneration, facts: CalibrationFacts) -> Manifest:
-    """Return the generation's manifest with what calibration measured, and what its target missed by that."""
+def with_calibration(opened: OpenedGeneration, facts: CalibrationFacts) -> Manifest:
+    """Return the generation's manifest with the calibration and the parts of its target that are missed."""
     manifest, target = opened.manifest, opened.manifest.target
     if target is not None:
         memory = opened.shortlist.memory_bytes + opened.distinct.memory_bytes
@@ -77,11 +77,11 @@ def calibrated(opened: OpenedGeneration, facts: CalibrationFacts) -> Manifest:
 
 
 class Calibration:
-    """One run of it.
+    """One run of a calibration.
 
     Attributes:
-        meter: what runs and times the plans.
-        worthwhile: whether there is anything to measure; where the index is small, nothing is as fast as a scan.
+        meter: runs and times the plans.
+        worthwhile: whether there is anything to measure; on a small index nothing is as fast as a scan.
     """
 
     def __init__(
@@ -102,62 +102,63 @@ class Calibration:
         self.measured = 0
 
     def run(self) -> CalibrationFacts:
-        """Measure."""
+        """Measure the plans."""
         self.report("calibrate", {"rows": 0, "total": _GUESS})
         lengths = [k for k in sorted(set(self.options.k)) if k <= len(self.vectors) // 2]
-        choosing: list[Examined] = []
-        bounding: list[Examined] = []
+        choosing: list[QueriesWithAnswers] = []
+        bounding: list[QueriesWithAnswers] = []
         if lengths and self.worthwhile:
             choosing, bounding = self._queries(max(lengths))
         if choosing and bounding:
             outcomes, counts = self._outcomes(lengths, choosing, bounding)
             queries = alternating(bounding)
-            again = [self.meter.again(one.plan, bounding) for one in outcomes]
+            second_passes = [self.meter.second_pass(outcome.plan, bounding) for outcome in outcomes]
         else:
-            # An exact scan needs no measuring but of its time.
+            # Of an exact scan only the time needs measuring.
             outcomes, counts = [self._exact(k) for k in sorted(set(self.options.k))], []
             queries = self.vectors.prefixes(slice(0, _TIMED[1]), self.vectors.dimension)[:, None]
-            again = [NEVER] * len(outcomes)
-        times = self.meter.milliseconds([one.plan for one in outcomes], again, queries, *_TIMED, self._moment(1))
+            second_passes = [NO_SECOND_PASS] * len(outcomes)
+        measured = [outcome.plan for outcome in outcomes]
+        times = self.meter.milliseconds(measured, second_passes, queries, *_TIMED, self._moment(1))
         plans = [outcome.timed(milliseconds) for outcome, milliseconds in zip(outcomes, times, strict=True)]
         return CalibrationFacts(
             created=datetime.now(UTC),
             queries="sampled" if self.given is None else "given",
-            kinds=dict(zip((one.queries.kind for one in bounding), counts, strict=True)) if counts else {},
+            kinds=dict(zip((kind.queries.kind for kind in bounding), counts, strict=True)) if counts else {},
             confidence=self.options.confidence,
             cores=self.threads,
             seconds=round(time.monotonic() - self.started, 2),
             plans=tuple(
                 plan
                 for k in sorted({plan.k for plan in plans})
-                for plan in front([one for one in plans if one.k == k], lambda one: one.recall_low)
+                for plan in pareto_front([p for p in plans if p.k == k], lambda p: p.recall_low)
             ),
         )
 
-    def _queries(self, k: int) -> tuple[list[Examined], list[Examined]]:
-        """Return the queries to choose with and those to bound with, examined."""
+    def _queries(self, k: int) -> tuple[list[QueriesWithAnswers], list[QueriesWithAnswers]]:
+        """Return the queries to select plans with and those to bound recall with, with their exact answers."""
         if self.given is None:
-            return split(self._examined(self._sampled(), k, _QUERIES), _TO_CHOOSE)
-        given = self._examined(GivenQueries(self.given, self.options.seed), k, len(self.given))
+            return split_queries(self._answered(self._sampled(), k, _QUERIES), _TO_CHOOSE)
+        given = self._answered(GivenQueries(self.given, self.options.seed), k, len(self.given))
         if sum(map(len, given)) >= _TO_SPLIT:
-            return split(given, _TO_CHOOSE)
-        return self._examined(self._sampled(), k, _TO_CHOOSE) or given, given
+            return split_queries(given, _TO_CHOOSE)
+        return self._answered(self._sampled(), k, _TO_CHOOSE) or given, given
 
     def _sampled(self) -> SampledQueries:
         opened, fields = self.opened, self.opened.manifest.corpus.text_fields
         return SampledQueries(self.vectors, opened.distinct, opened.documents, fields, self.encoder, self.options.seed)
 
-    def _examined(self, source: QuerySource, k: int, most: int) -> list[Examined]:
+    def _answered(self, source: QuerySource, k: int, most: int) -> list[QueriesWithAnswers]:
         until = self._moment(_EXAMINE_UNTIL)
-        return examine(source, self.vectors, k, most, min(most, _FEWEST_QUERIES), until, self.threads)
+        return answer_exactly(source, self.vectors, k, most, min(most, _FEWEST_QUERIES), until, self.threads)
 
     def _outcomes(
-        self, lengths: Sequence[int], choosing: Sequence[Examined], bounding: Sequence[Examined]
+        self, lengths: Sequence[int], choosing: Sequence[QueriesWithAnswers], bounding: Sequence[QueriesWithAnswers]
     ) -> tuple[list[_Outcome], list[int]]:
-        """Choose plans and bound them; returns them with the number of queries of each kind their bounds come from."""
+        """Select plans and bound their recall; also return the number of queries of each kind behind the bounds."""
         chosen = [self._chosen(k, choosing, number / len(lengths)) for number, k in enumerate(lengths, start=1)]
         plans = [trial.plan for trials in chosen for trial in trials]
-        samples = self.meter.samples(plans, bounding, self._moment(_BOUND_UNTIL))
+        samples = self.meter.recalls_of(plans, bounding, self._moment(_BOUND_UNTIL))
         outcomes = [self._exact(k) for k in lengths]
         for k in lengths:
             own = [(plan, sample) for plan, sample in zip(plans, samples, strict=True) if plan.k == k]
@@ -165,19 +166,19 @@ class Calibration:
             outcomes += [_Outcome(plan, sample.mean, low) for (plan, sample), low in zip(own, lows, strict=True)]
         return outcomes, samples[0].counts if samples else []
 
-    def _chosen(self, k: int, examined: Sequence[Examined], share: float) -> list[Trial]:
-        """Return the plans that are worth measuring well, by some of the queries: those that find most first."""
+    def _chosen(self, k: int, answered: Sequence[QueriesWithAnswers], share: float) -> list[Trial]:
+        """Return the plans worth measuring precisely, the highest recall first."""
 
         def attempt(plan: Plan) -> Trial:
             self.measured += 1
             self.report("calibrate", {"rows": self.measured, "total": max(_GUESS, self.measured)})
-            return self.meter.trial(plan, examined)
+            return self.meter.trial(plan, answered)
 
         until = self._moment(_EXAMINE_UNTIL + (_CHOOSE_UNTIL - _EXAMINE_UNTIL) * share)
 
         def variants(plan: Plan) -> Iterator[Plan]:
-            yield from stopping(self.opened.ranker, examined, plan, threads=self.threads)
-            yield from second_looks(self.meter, examined, plan)
+            yield from stop_rules(self.opened.ranker, answered, plan, threads=self.threads)
+            yield from second_looks(self.meter, answered, plan)
 
         trials = self._grid(k).narrowed(attempt, _FINALISTS, until, variants)
         return sorted(trials, key=lambda trial: trial.recall, reverse=True)

@@ -1,4 +1,4 @@
-"""A structure tried on some of an index's vectors, and what that predicts for all of them."""
+"""Trials of a structure on a sample of an index's vectors, extrapolated to all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indexer.calibration.choose import DEFAULT_RECALL
-from indexer.calibration.exact_answers import Examined
+from indexer.calibration.exact_answers import QueriesWithAnswers
 from indexer.calibration.grid import Grid
 from indexer.calibration.measure import Meter, Trial
 from indexer.calibration.queries import QuerySet, SampledQueries
@@ -29,20 +29,20 @@ _K = 10
 _QUERIES = 48
 _PLANS = 24
 _LEAST_SECONDS = 0.6
-"""For the plans of a structure once it is built: what one or two plans say of it would be misleading."""
+"""Least time for the plans of a structure once it is built; one or two plans would be misleading."""
 _USUAL_POWER = 0.5
-"""Of the rows, by which the time of structures that do not look at all of them grows: measured, between 0.3 and 0.9."""
+"""Power of N by which the latency of structures that are not exact grows; measured between 0.3 and 0.9."""
 _MARGIN = 0.2
-"""Share of the recall that may be missed that is kept back: a bound lies under what was measured."""
+"""Share of the allowed misses held in reserve, because a lower bound lies below the measured recall."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Some of the distinct vectors, and queries with their exact answers among them."""
+    """A sample of the distinct vectors, and queries with their exact answers among them."""
 
     vectors: StoredVectors
     distinct: DistinctRows
-    examined: list[Examined]
+    answered: list[QueriesWithAnswers]
 
     @classmethod
     def draw(cls, vectors: StoredVectors, distinct: DistinctRows, sampled: SampledQueries, count: int) -> Sample:
@@ -54,9 +54,11 @@ class Sample:
         none: Rows = np.empty(0, dtype=np.int64)
         alone = DistinctRows(np.arange(count, dtype=np.int32), np.zeros(1, dtype=np.int64), none)
         sets = [
-            QuerySet(one.kind, one.vectors, _places(rows, one.left_out)) for one in sampled.draw(_QUERIES) if len(one)
+            QuerySet(kind.kind, kind.vectors, _places(rows, kind.excluded))
+            for kind in sampled.draw(_QUERIES)
+            if len(kind)
         ]
-        return cls(own, alone, [Examined.of(queries, own, _K, cores()) for queries in sets])
+        return cls(own, alone, [QueriesWithAnswers.of(queries, own, _K, cores()) for queries in sets])
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -66,14 +68,14 @@ class Sample:
 
         Args:
             facts: the structure.
-            rows: distinct vectors of the whole index.
-            until: when to stop, by ``time.monotonic()``, once it has been searched for a moment.
+            rows: number of distinct vectors in the whole index.
+            until: deadline by ``time.monotonic()``, after a minimum time for the plans.
 
         Returns:
-            the structure, and those of its plans that no other beats.
+            the structure and the Pareto front of its plans.
 
         Raises:
-            InvalidOptionError: its options do not fit.
+            InvalidOptionError: the structure's options do not fit.
         """
         structure = shortlist_type(facts.kind)
         prefixes = DistinctPrefixes(self.vectors, self.distinct, facts.dims)
@@ -81,8 +83,8 @@ class Sample:
         meter = Meter(Ranker(self.vectors, shortlist, self.distinct), cores())
 
         def attempt(plan: Plan) -> Trial:
-            trial = meter.trial(plan, self.examined)
-            # What is as slow as a scan of the sample is not yet slow where there are more rows.
+            trial = meter.trial(plan, self.answered)
+            # A scan of the whole index takes longer than one of the sample.
             return replace(trial, milliseconds=trial.milliseconds * rows / len(self)) if plan.single else trial
 
         grid = Grid(shortlist, facts.kind, facts.dims, (self.vectors.dimension,), len(self), _K)
@@ -90,16 +92,16 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tried:
-    """A structure tried on a sample.
+class TrialResult:
+    """The trial of a structure on a sample.
 
     Attributes:
-        structure: what was built.
+        structure: the structure.
         memory: bytes it holds.
-        trials: those of its plans that no other beats.
-        growth: how many times more rows the index has.
-        power: of the growth by which time grows.
-        seconds: that trying it took.
+        trials: the Pareto front of its plans.
+        growth: rows of the index divided by rows of the sample.
+        power: latency grows as ``growth ** power``.
+        seconds: duration of the trial.
     """
 
     structure: ShortlistFacts
@@ -110,16 +112,16 @@ class Tried:
     seconds: float
 
     @classmethod
-    def on(cls, sample: Sample, structure: ShortlistFacts, rows: int, until: float) -> Tried:
-        """Try a structure; time is taken to grow as it usually does. Arguments and errors as :meth:`Sample.trials`."""
+    def on(cls, sample: Sample, structure: ShortlistFacts, rows: int, until: float) -> TrialResult:
+        """Try a structure, assuming the usual growth of latency. Arguments and errors as for :meth:`Sample.trials`."""
         started = time.monotonic()
         shortlist, trials = sample.trials(structure, rows, until)
         power = 1.0 if shortlist.exact else _USUAL_POWER
         seconds = time.monotonic() - started
         return cls(structure, shortlist.memory_bytes, trials, rows / len(sample), power, seconds)
 
-    def after(self, smaller: Tried, target: Target) -> Tried:
-        """Return this, with time taken to grow as it did from a smaller sample on."""
+    def after(self, smaller: TrialResult, target: Target) -> TrialResult:
+        """Return this result with the growth of latency measured against a smaller sample."""
         wanted = _wanted(target)
         before, now = _milliseconds(smaller.trials, wanted), _milliseconds(self.trials, wanted)
         step = smaller.growth / self.growth
@@ -128,14 +130,14 @@ class Tried:
         return replace(self, power=min(1.0, max(0.0, math.log(now / before) / math.log(step))))
 
     def facts(self, target: Target, further_bytes: int) -> ConsideredFacts:
-        """Predict for the whole index.
+        """Predict memory, recall and latency for the whole index.
 
         Args:
-            target: what it is to reach.
-            further_bytes: held beside the structure.
+            target: the target of the build.
+            further_bytes: bytes held in addition to the structure.
         """
         times = self.growth**self.power
-        in_time = [one for one in self.trials if one.milliseconds * times <= (target.milliseconds or math.inf)]
+        in_time = [trial for trial in self.trials if trial.milliseconds * times <= (target.milliseconds or math.inf)]
         recall = max((trial.recall for trial in in_time), default=0.0)
         wanted = recall if target.time_alone else _wanted(target)
         holding = [trial.milliseconds * times for trial in in_time if trial.recall >= wanted]
@@ -155,12 +157,12 @@ def _wanted(target: Target) -> float:
 
 
 def _milliseconds(trials: Sequence[Trial], recall: float) -> float:
-    """Return the time of the fastest plan of that recall, of the best one where none has it; 0 where there is none."""
+    """Return the latency of the fastest plan with that recall, else of the best plan; 0 without plans."""
     holding = [trial.milliseconds for trial in trials if trial.recall >= recall]
     return min(holding, default=trials[-1].milliseconds if trials else 0.0)
 
 
 def _places(rows: Rows, wanted: Rows) -> Rows:
-    """Return where an ascending list holds rows; -1 where it does not."""
+    """Return the positions of rows in an ascending list; -1 for rows that are not in it."""
     places = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
     return np.where(rows[places] == wanted, places, -1)

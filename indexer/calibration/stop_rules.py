@@ -1,4 +1,4 @@
-"""Stop rules worth trying: the whole beam as candidates, of which a rerank reads those that can matter."""
+"""Stop rules worth trying: the whole beam as candidates, of which the rerank reads only those that can matter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.calibration.exact_answers import Examined
+from indexer.calibration.exact_answers import QueriesWithAnswers
 from indexer.plan import SCAN, Plan
 from indexer.search.ranker import Ranker
 from indexer.search.stopping import fit_gap, needed_gaps
@@ -15,22 +15,22 @@ from models.nesting import truncate
 
 _PROBABILITIES = (0.9, 0.97)
 _FEWEST = 40
-"""Queries from which the higher probability has a quantile."""
+"""The number of queries from which the higher probability has a quantile."""
 _PAYS_FROM = 40
-"""Candidates under which reading all of them costs less than choosing which: measured, benchmarks/stopping.py."""
+"""Below this number of candidates, reading all costs less than choosing; measured by benchmarks/stopping.py."""
 
 
-def stopping(ranker: Ranker, examined: Sequence[Examined], plan: Plan, threads: int) -> Iterator[Plan]:
-    """Return plans like this one that take all the structure has in sight as candidates and stop by a gap.
+def stop_rules(ranker: Ranker, answered: Sequence[QueriesWithAnswers], plan: Plan, threads: int) -> Iterator[Plan]:
+    """Return variants of a plan that take the whole beam as candidates and stop at a gap in their scores.
 
     Args:
-        ranker: of the index.
-        examined: the queries that gaps are fitted to.
-        plan: one that reads all of its candidates.
-        threads: used for the queries together.
+        ranker: searches the index.
+        answered: the queries that gaps are fitted to.
+        plan: a plan that reads all of its candidates.
+        threads: number of threads for the batch of queries.
     """
     wide = replace(plan, candidates=min(len(ranker.distinct), max(plan.candidates, plan.effort or 0)))
-    queries = np.concatenate([one.queries.vectors for one in examined])
+    queries = np.concatenate([kind.queries.vectors for kind in answered])
     if plan.stop or plan.structure == SCAN or wide.candidates < _PAYS_FROM or len(queries) < _FEWEST:
         return
     found = ranker.candidates(queries, wide, None, threads)

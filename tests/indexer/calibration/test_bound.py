@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.calibration.bound import Sample, bounds_together
-from indexer.calibration.exact_answers import Examined, examine, split
+from indexer.calibration.bound import PlanRecalls, bounds_together
+from indexer.calibration.exact_answers import QueriesWithAnswers, answer_exactly, split_queries
 from indexer.calibration.queries import MOST_COPIES, GivenQueries, QuerySet
 from indexer.storage.vectors import StoredVectors
 
@@ -26,17 +26,17 @@ def test_the_bound_misses_no_more_often_than_it_says(mean, spread, count, seed):
     missed = 0
     for _ in range(150):
         found = rng.binomial(10, rng.beta(mean * spread, (1 - mean) * spread, size=count))
-        missed += Sample([found / 10]).low(0.9) > mean
+        missed += PlanRecalls([found / 10]).low(0.9) > mean
     # 10 % of 150 and four standard deviations.
     assert missed <= 15 + 4 * math.sqrt(150 * 0.1 * 0.9)
 
 
 def test_the_bound_is_tight_where_nearly_all_is_found_and_is_that_of_the_hardest_kind():
     perfect, good = np.ones(700), np.repeat([1.0, 0.9], [650, 50])
-    assert 0.99 < Sample([perfect]).low(0.95) < 1
-    assert 0.98 < Sample([good]).low(0.95) < good.mean()
-    both = Sample([perfect, good])
-    assert both.low(0.95) == Sample([good]).low(0.95)
+    assert 0.99 < PlanRecalls([perfect]).low(0.95) < 1
+    assert 0.98 < PlanRecalls([good]).low(0.95) < good.mean()
+    both = PlanRecalls([perfect, good])
+    assert both.low(0.95) == PlanRecalls([good]).low(0.95)
     assert both.mean == good.mean()
     assert both.counts == [700, 700]
 
@@ -46,13 +46,13 @@ def test_who_chooses_among_many_plans_by_their_bounds_is_not_misled():
     wrong = 0
     for _ in range(100):
         # Ten plans that all miss the target by a little: one of them is bound to look good.
-        samples = [Sample([(rng.random(60) < 0.89).astype(float)]) for _ in range(10)]
+        samples = [PlanRecalls([(rng.random(60) < 0.89).astype(float)]) for _ in range(10)]
         wrong += max(bounds_together(samples, 0.75)) >= 0.9
     assert wrong <= 25
 
 
 def test_a_plan_promises_no_more_than_those_found_better_by_other_queries():
-    samples = [Sample([np.full(50, recall)]) for recall in (0.9, 1.0, 0.5, 0.7)]
+    samples = [PlanRecalls([np.full(50, recall)]) for recall in (0.9, 1.0, 0.5, 0.7)]
     lows = bounds_together(samples, 0.95)
     assert lows[1] == lows[0]
     assert lows[3] == lows[2] < lows[0]
@@ -72,13 +72,13 @@ def test_recall_is_the_share_of_the_exact_answer_without_the_rows_left_out(seed,
     own = np.flatnonzero((rows == rows[5]).all(axis=1))
     if len(own) > MOST_COPIES or not rows[5].any():
         return
-    left_out = np.full((1, MOST_COPIES), -1)
-    left_out[0, : len(own)] = own
-    queries = QuerySet.of("row", rows[5:6], left_out)
-    examined = Examined.of(queries, vectors, k, 1)
+    excluded = np.full((1, MOST_COPIES), -1)
+    excluded[0, : len(own)] = own
+    queries = QuerySet.of("row", rows[5:6], excluded)
+    answered = QueriesWithAnswers.of(queries, vectors, k, 1)
     chosen = np.sort(rng.choice(40, 25, replace=False))[None]
     scores, found = vectors.rank(queries.vectors, chosen, 6, k + MOST_COPIES)
-    recall = examined.recalls(scores, found, k)[0]
+    recall = answered.recalls(scores, found, k)[0]
 
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     exact = {row: float(unit[row] @ queries.vectors[0]) for row in range(40) if row not in own}
@@ -96,12 +96,14 @@ def test_queries_without_a_direction_are_dropped():
 def test_time_decides_how_many_queries_are_examined():
     rows = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     given_, vectors = GivenQueries(rows, seed=0), StoredVectors(rows)
-    assert len(examine(given_, vectors, 5, most=1000, fewest=1, until=0, threads=1)[0]) == 64
-    everything = examine(GivenQueries(rows, 0), vectors, 5, most=1000, fewest=1, until=time.monotonic() + 60, threads=1)
+    assert len(answer_exactly(given_, vectors, 5, most=1000, fewest=1, until=0, threads=1)[0]) == 64
+    everything = answer_exactly(
+        GivenQueries(rows, 0), vectors, 5, most=1000, fewest=1, until=time.monotonic() + 60, threads=1
+    )
     assert len(everything[0]) == 300
-    first, rest = split(everything, 64)
+    first, rest = split_queries(everything, 64)
     assert (len(first[0]), len(rest[0])) == (64, 236)
-    assert [len(part[0]) for part in split([rest[0].part(slice(0, 10))], 64)] == [3, 7]
+    assert [len(part[0]) for part in split_queries([rest[0].part(slice(0, 10))], 64)] == [3, 7]
     joined = first[0].joined(rest[0])
     np.testing.assert_array_equal(joined.exact, everything[0].exact)
     np.testing.assert_array_equal(

@@ -32,20 +32,20 @@ def test_stand_ins_are_words_of_the_texts_and_the_same_for_the_same_seed(opened)
     assert {len(text.split()) for text in made_up} == {2, 3, 4, 5}
     assert all(part.startswith("w") for text in made_up for part in text.split())
     # The document that a phrase is from, and every equal one, is left out; made-up queries are from none.
-    for text, rows in zip(phrases, phrase.left_out, strict=True):
+    for text, rows in zip(phrases, phrase.excluded, strict=True):
         documents = opened.documents.fetch(rows[rows >= 0].tolist())
         assert documents
         for document in documents:
             assert f" {text} " in f" {document.payload['title']} {document.payload['text']} "
-    assert (words.left_out == -1).all()
-    assert max((phrase.left_out >= 0).sum(axis=1)) == 2
+    assert (words.excluded == -1).all()
+    assert max((phrase.excluded >= 0).sum(axis=1)) == 2
 
 
 def test_stand_ins_are_vectors_where_there_is_no_text_or_no_encoder(opened):
     for source in (sampled(opened, None), sampled(opened, make_encoder(), fields=("nosuch",))):
         row, mixed = source.draw(20)
         assert (row.kind, mixed.kind, len(row), len(mixed)) == ("row", "mixed rows", 20, 20)
-        first = opened.vectors.prefixes(row.left_out[:, 0], DIMENSION)
+        first = opened.vectors.prefixes(row.excluded[:, 0], DIMENSION)
         np.testing.assert_allclose(row.vectors, first, atol=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_vectors_that_too_many_rows_share_are_not_asked_for(tmp_path):
     opened = OpenedGeneration(result.path)
     row, _ = sampled(opened, None).draw(10)
     opened.close()
-    np.testing.assert_array_equal(row.left_out, [range(MOST_COPIES + 1, 2 * MOST_COPIES + 1)] * 10)
+    np.testing.assert_array_equal(row.excluded, [range(MOST_COPIES + 1, 2 * MOST_COPIES + 1)] * 10)
 
 
 def test_queries_are_read_from_rows_or_lines(tmp_path):

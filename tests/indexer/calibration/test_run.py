@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from indexer import BuildOptions, Corpus, Index, SearchOptions, build_index
 from indexer.calibration import CalibrationOptions, Target, calibrate_index, run, structure
-from indexer.calibration.exact_answers import Examined
+from indexer.calibration.exact_answers import QueriesWithAnswers
 from indexer.calibration.grid import Grid
-from indexer.calibration.measure import NEVER, Meter, Trial
-from indexer.calibration.pareto import front, thinned
+from indexer.calibration.measure import NO_SECOND_PASS, Meter, Trial
+from indexer.calibration.pareto import pareto_front, prune_front
 from indexer.calibration.queries import MOST_COPIES, QuerySet, SampledQueries
 from indexer.calibration.run import calibrate
 from indexer.errors import BundleBusyError, BundleNotFoundError
@@ -40,7 +40,7 @@ def recall_of(one):
 @given(points)
 def test_the_front_is_what_no_other_beats(values):
     trials = [trial(*value) for value in values]
-    best = front(trials, recall_of)
+    best = pareto_front(trials, recall_of)
     assert all(a.milliseconds < b.milliseconds and a.recall < b.recall for a, b in combinations(best, 2))
     for one in trials:
         assert any(other.recall >= one.recall and other.milliseconds <= one.milliseconds for other in best)
@@ -48,8 +48,8 @@ def test_the_front_is_what_no_other_beats(values):
 
 @given(points, st.integers(2, 6))
 def test_a_thinned_front_is_short_and_keeps_the_best(values, most):
-    best = front([trial(*value) for value in values], recall_of)
-    kept = thinned(best, recall_of, most)
+    best = pareto_front([trial(*value) for value in values], recall_of)
+    kept = prune_front(best, recall_of, most)
     assert len(kept) <= most
     assert kept[-1] == best[-1]
     assert [one for one in best if one in kept] == kept
@@ -116,17 +116,17 @@ def test_plans_are_not_tried_when_the_time_is_over(opened):
 
 def test_the_meter_finds_what_a_search_finds(opened):
     queries = make_encoder().encode_queries(make_texts(30, seed=9))
-    examined = [Examined.of(QuerySet.of("given", queries), opened.vectors, 10, 1)]
+    answered = [QueriesWithAnswers.of(QuerySet.of("given", queries), opened.vectors, 10, 1)]
     plan = Plan(10, 8, 20, 20, (FunnelStage(DIMENSION, 10),), "hnsw")
     meter = Meter(opened.ranker, 1)
-    sample = meter.sample(plan, examined)
+    sample = meter.recalls(plan, answered)
     with Index.open(opened.path.parent.parent, encoder=make_encoder()) as index:
         scores, _ = index.rank(queries, plan)
         exact, _ = index.rank(queries, index.plan(SearchOptions(dims=DIMENSION)))
     assert sample.mean == pytest.approx(float(np.mean(scores >= exact[:, -1:] - 1e-6)))
-    assert meter.samples([plan], examined, until=math.inf)[0].mean == pytest.approx(sample.mean)
-    assert meter.trial(plan, examined).recall == sample.mean
-    times = meter.milliseconds([plan, plan], [NEVER, NEVER], queries[:, None], 3, 5, until=0)
+    assert meter.recalls_of([plan], answered, until=math.inf)[0].mean == pytest.approx(sample.mean)
+    assert meter.trial(plan, answered).recall == sample.mean
+    times = meter.milliseconds([plan, plan], [NO_SECOND_PASS, NO_SECOND_PASS], queries[:, None], 3, 5, until=0)
     assert len(times) == 2
     assert all(0 < milliseconds < 1000 for milliseconds in times)
 
@@ -174,11 +174,11 @@ def test_promises_hold_on_queries_that_calibration_never_saw(opened):
     facts = calibration(opened, real[:700]).run()
     assert facts.queries == "given"
     assert facts.kinds == {"given": 700 - 175}
-    others = [Examined.of(QuerySet.of("given", real[700:]), opened.vectors, 10, 1)]
+    others = [QueriesWithAnswers.of(QuerySet.of("given", real[700:]), opened.vectors, 10, 1)]
     assert sum(not plan.exact for plan in facts.plans) >= 3
     for plan in facts.plans[:-1]:
         as_plan = Plan(plan.k, plan.dims, plan.candidates, plan.effort, plan.stages, plan.structure)
-        assert Meter(opened.ranker, 1).sample(as_plan, others).mean >= plan.recall_low
+        assert Meter(opened.ranker, 1).recalls(as_plan, others).mean >= plan.recall_low
 
 
 def test_few_given_queries_all_go_into_the_bounds(opened):
@@ -276,6 +276,7 @@ def test_small_indexes_are_flat_by_rule_and_large_ones_what_the_machine_runs(mon
 @pytest.fixture
 def chosen(opened, monkeypatch):
     monkeypatch.setattr(structure, "_SCANNED_AT_ONCE", 0)
+    monkeypatch.setattr(structure, "_FIRST_SECONDS", 120)  # enough for all trials on a busy machine
     monkeypatch.setattr(structure, "_SAMPLE", 800)
     monkeypatch.setattr(structure, "KINDS", ("flat", "hnsw"))
     monkeypatch.setattr(structure, "_KINDS_BY_RULE", ("hnsw",))

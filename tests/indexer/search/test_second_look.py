@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.calibration import choose_plan
-from indexer.calibration.exact_answers import Examined
-from indexer.calibration.measure import NEVER, Again, Meter
+from indexer.calibration.exact_answers import QueriesWithAnswers
+from indexer.calibration.measure import NO_SECOND_PASS, Meter, SecondPass
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.second_looks import second_looks
 from indexer.kernels.rowset import RowSet
@@ -116,37 +116,37 @@ def test_no_rule_is_made_of_nonsense(below, effort):
 
 
 def test_calibration_tries_several_shares_of_the_queries(ranker, queries):
-    meter, examined = Meter(ranker, 1), [Examined.of(QuerySet.of("given", queries), ranker.vectors, K, 1)]
-    found = list(second_looks(meter, examined, plan()))
+    meter, answered = Meter(ranker, 1), [QueriesWithAnswers.of(QuerySet.of("given", queries), ranker.vectors, K, 1)]
+    found = list(second_looks(meter, answered, plan()))
     assert [one.second_look.effort for one in found] == [48, 48, 48]
-    again = [meter.again(one, examined) for one in found]
+    again = [meter.second_pass(one, answered) for one in found]
     assert [share for share, _ in again] == pytest.approx([0.1, 0.2, 0.4], abs=0.011)
     for one, (share, hard) in zip(found, again, strict=True):
         assert len(hard) == round(share * len(queries))
         assert (ranker.candidates(hard, plan(), None).scores[:, 0] < one.second_look.below).all()
-    recalls = [meter.sample(one, examined).mean for one in [plan(), *found, plan(48)]]
+    recalls = [meter.recalls(one, answered).mean for one in [plan(), *found, plan(48)]]
     assert recalls == sorted(recalls)
     assert recalls[0] < recalls[2] < recalls[-1]
     for none in (plan(structure=SCAN), plan(None), found[0]):
-        assert list(second_looks(meter, examined, none)) == []
-    assert list(second_looks(meter, [examined[0].part(slice(0, 30))], plan())) == []
+        assert list(second_looks(meter, answered, none)) == []
+    assert list(second_looks(meter, [answered[0].part(slice(0, 30))], plan())) == []
 
 
 def test_the_recall_measured_is_that_of_the_search(ranker, queries):
-    examined = Examined.of(QuerySet.of("given", queries), ranker.vectors, K, 1)
+    answered = QueriesWithAnswers.of(QuerySet.of("given", queries), ranker.vectors, K, 1)
     for stop in (None, StopRule(gap=0.05, k=K)):
         one = plan(look=SecondLook(below=middle(ranker, queries, plan()), effort=60), stop=stop)
         scores, rows, _ = rank(ranker, queries, one)
-        expected = examined.recalls(scores, rows, K).mean()
-        assert Meter(ranker, 1).sample(one, [examined]).mean == pytest.approx(expected, abs=1e-9)
+        expected = answered.recalls(scores, rows, K).mean()
+        assert Meter(ranker, 1).recalls(one, [answered]).mean == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_row_that_is_left_out_does_not_pass_for_a_near_one(ranker):
     rows = np.arange(50)
-    left_out = np.full((50, MOST_COPIES), -1)
-    left_out[:, 0] = rows
-    made_of_rows = QuerySet.of("row", ranker.vectors.prefixes(rows, D), left_out)
-    best = Meter(ranker, 1).best(plan(100), Examined.of(made_of_rows, ranker.vectors, K, 1))
+    excluded = np.full((50, MOST_COPIES), -1)
+    excluded[:, 0] = rows
+    made_of_rows = QuerySet.of("row", ranker.vectors.prefixes(rows, D), excluded)
+    best = Meter(ranker, 1).best_scores(plan(100), QueriesWithAnswers.of(made_of_rows, ranker.vectors, K, 1))
     assert (best < 0.9999).all()
     assert (ranker.candidates(made_of_rows.vectors, plan(100), None).scores[:, 0] > 0.9999).all()
 
@@ -163,7 +163,7 @@ def test_its_time_is_that_of_both_ways_by_how_often_each_is_taken(ranker, querie
             return 5.0
 
     looked = plan(look=SecondLook(below=0.5, effort=200))
-    again = [NEVER, Again(0.25, hard), NEVER]
+    again = [NO_SECOND_PASS, SecondPass(0.25, hard), NO_SECOND_PASS]
     times = Timed(ranker, 1).milliseconds([plan(), looked, looked], again, queries[:4, None], 1, 4, math.inf)
     assert times == [1000, 2000, 1000]
 
