@@ -1,4 +1,3 @@
-
 from tests.service.web.browser import expect, hit, made_answer, needs_chromium, shown_ids
 
 pytestmark = needs_chromium
