@@ -29,6 +29,7 @@ from indexer.calibration.queries import QuerySet
 from indexer.calibration.run import Calibration
 from indexer.kernels.threads import cores
 from indexer.plan import SCAN, Plan
+from indexer.progress import silent
 from indexer.search.generation import OpenedGeneration
 from indexer.storage.manifest import CalibratedPlan
 from models.encoders.base import Encoder
@@ -85,7 +86,7 @@ def check(
     order = np.random.default_rng(seed).permutation(len(real))
     known, unseen = real[order[:given]], [answered.part(order[given:])]
     options = CalibrationOptions(seconds=seconds, seed=seed)
-    calibration = Calibration(opened, encoder, known if given else None, options, lambda event, facts: None)
+    calibration = Calibration(opened, encoder, known if given else None, options, silent)
     if not calibration.worthwhile:
         calibration.worthwhile, calibration.meter = True, WorkMeter(opened, real[:50])
     facts = calibration.run()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from indexer.building.assemble import Report
 from indexer.building.batches import BATCH_SIZE, encoded_batches, no_document
 from indexer.corpus import Corpus, CorpusRow
+from indexer.progress import EncodingDocuments, Report, silent
 from indexer.updates import Updates
 from models.errors import DataError, InvalidOptionError
 
@@ -35,7 +35,7 @@ def append_corpus(
     *,
     batch_size: int = APPEND_BATCH_SIZE,
     turned_away: Callable[[CorpusRow], None] = lambda row: None,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> AppendResult:
     """Upsert every document of a corpus, batch by batch; each batch is on disk and searchable before the next begins.
 
@@ -46,7 +46,7 @@ def append_corpus(
         updates: writes to the index.
         batch_size: rows encoded and written together.
         turned_away: called with each rejected row; it may raise to stop the append.
-        report: called with progress: ``encode`` with rows and rejected.
+        report: receives ``EncodingDocuments`` events.
 
     Raises:
         InvalidOptionError: ``batch_size`` is less than 1.
@@ -58,7 +58,7 @@ def append_corpus(
     added = replaced = rejected = 0
     first_problem = ""
     seen: set[str] = set()
-    report("encode", {"rows": 0, "rejected": 0})
+    report(EncodingDocuments())
     batches = encoded_batches(corpus.rows(), updates.model.encoder, batch_size=batch_size, known=lambda ids: seen)
     for batch in batches:
         done = updates.upsert_encoded(batch.documents, batch.vectors)
@@ -67,7 +67,7 @@ def append_corpus(
             turned_away(row)
         added, replaced = added + done.added, replaced + done.replaced
         rejected += len(batch.rejected)
-        report("encode", {"rows": added + replaced, "rejected": rejected})
+        report(EncodingDocuments(done=added + replaced + rejected, rejected=rejected))
     if first_problem and not added + replaced:
         raise DataError(no_document(rejected, first_problem))
     return AppendResult(added, replaced, rejected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from indexer.lexical import LEXICAL_FILES, LexicalOptions, write_lexical
+from indexer.progress import BuildingLexicalIndex, BuildingShortlist, ComputingChecksums, Report
 from indexer.search.distinct import FILE_NAME as DISTINCT
 from indexer.search.distinct import DistinctPrefixes, DistinctRows
 from indexer.search.stopping import FILE_NAME as PREFIX_NORMS
@@ -36,7 +37,6 @@ from indexer.storage.vectors import Storage, StoredVectors
 _PAGE = 4096
 """Documents read together."""
 
-Report = Callable[[str, dict[str, Any]], None]
 """Told what happens: ``encode`` with rows and rejected; ``structure``, ``shortlist`` and ``lexical`` with rows and
 total; ``checksums``; ``calibrate`` with rows and total; ``publish`` with generation."""
 
@@ -97,7 +97,7 @@ def assemble(
         facts: for the manifest.
         structure: the shortlist structure to build.
         target: what it was chosen for.
-        report: called with progress.
+        report: receives progress events.
 
     Raises:
         BundleStorageError: a file cannot be written.
@@ -110,7 +110,7 @@ def assemble(
     with storing(folder / maker.file_name):
         shortlist.save(folder / maker.file_name)
     lexical = None if facts.lexical is None else _lexical(folder, rows, facts.lexical, report)
-    report("checksums", {})
+    report(ComputingChecksums())
     names = [maker.file_name, VECTORS, DISTINCT, PREFIX_NORMS, DOCUMENTS, REJECTED]
     names += LEXICAL_FILES if lexical else ()
     manifest = Manifest(
@@ -136,7 +136,7 @@ def assemble(
 def _lexical(folder: Path, rows: int, options: LexicalOptions, report: Report) -> LexicalFacts:
     def payloads(documents: Documents) -> Iterator[dict[str, Any]]:
         for start in range(0, rows, _PAGE):
-            report("lexical", {"rows": start, "total": rows})
+            report(BuildingLexicalIndex(done=start, total=rows))
             for document in documents.fetch(range(start, min(rows, start + _PAGE))):
                 yield document.payload
 
@@ -153,10 +153,10 @@ class _ReportedPrefixes:
 
     def blocks(self) -> Blocks:
         """Stream the prefixes; see :meth:`PrefixSource.blocks`."""
-        self._report("shortlist", {"rows": 0, "total": self.rows})
+        self._report(BuildingShortlist(done=0, total=self.rows))
         for start, block in self._prefixes.blocks():
             yield start, block
-            self._report("shortlist", {"rows": start + len(block), "total": self.rows})
+            self._report(BuildingShortlist(done=start + len(block), total=self.rows))
 
 
 def _write_prefix_norms(path: Path, stored: StoredVectors, dims: int) -> None:

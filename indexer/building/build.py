@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
+from indexer.building.assemble import GenerationFacts, assemble, prepare
 from indexer.building.batches import BATCH_SIZE, encoded_batches, no_document
 from indexer.calibration import CalibrationOptions, Target
 from indexer.calibration.queries import SampledQueries
@@ -24,6 +24,7 @@ from indexer.corpus import Corpus, Fields
 from indexer.errors import BuildError, BundleError
 from indexer.filters import Field, parse_field
 from indexer.lexical import LexicalOptions
+from indexer.progress import EncodingDocuments, Publishing, Report, silent
 from indexer.search.distinct import DistinctRows
 from indexer.search.generation import OpenedGeneration
 from indexer.shortlist import require_available, shortlist_options
@@ -160,7 +161,7 @@ def build_index(
     options: BuildOptions | None = None,
     *,
     resume: bool = True,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> BuildResult:
     """Build a new generation of an index and publish it.
 
@@ -173,7 +174,7 @@ def build_index(
         out: the index directory; created if missing.
         options: see :class:`BuildOptions`.
         resume: whether to continue an interrupted build; False discards it.
-        report: called with progress.
+        report: receives progress events.
 
     Raises:
         BundleBusyError: another process is changing the index.
@@ -219,7 +220,7 @@ class _Build:
             manifest = self._assemble(folder, rows, rejected)
         if self.options.calibration and manifest.calibration is None:
             manifest = self._calibrate(folder, self.options.calibration)
-        self.report("publish", {"generation": name})
+        self.report(Publishing(generation=name))
         self.generations.publish(name)
         pruned = self.generations.prune(self.options.keep)
         return BuildResult(
@@ -276,7 +277,7 @@ class _Build:
             if not documents.complete:
                 # Counted once: counting in the database for each batch would scan all rows.
                 count, rejected_count = documents.count, documents.rejected_count
-                self.report("encode", {"rows": count, "rejected": rejected_count})
+                self.report(EncodingDocuments(done=count + rejected_count, rejected=rejected_count))
                 batches = encoded_batches(
                     self.corpus.rows(documents.place),
                     self.encoder,
@@ -296,7 +297,7 @@ class _Build:
                         batch.place,
                     )
                     count, rejected_count = count + len(batch.documents), rejected_count + len(batch.rejected)
-                    self.report("encode", {"rows": count, "rejected": rejected_count})
+                    self.report(EncodingDocuments(done=count + rejected_count, rejected=rejected_count))
                 if rejected_count and not count:
                     row = next(documents.rejected())
                     raise BuildError(no_document(rejected_count, f"{row.source} line {row.line}: {row.reason}"))

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.building.assemble import GenerationFacts, Report, assemble, prepare
+from indexer.building.assemble import GenerationFacts, assemble, prepare
 from indexer.calibration import CalibrationOptions
 from indexer.calibration.run import calibrate, with_calibration
 from indexer.calibration.structure import default_structure
 from indexer.corpus import Place
 from indexer.lexical import LexicalOptions
+from indexer.progress import Copying, Publishing, Report, silent
 from indexer.search.delta import Delta, DeltaView
 from indexer.search.generation import OpenedGeneration
 from indexer.shortlist import require_available
@@ -60,7 +61,7 @@ def compact_index(
     *,
     keep: int = 2,
     encoder: Encoder | None = None,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> CompactResult:
     """Make a new generation of the published one and the updates since, and publish it.
 
@@ -74,7 +75,7 @@ def compact_index(
         keep: whole generations left after publishing, this one counted.
         encoder: the model of the index, for calibration, whose queries are made of words with it, and of documents'
             vectors where None.
-        report: told about progress: ``copy`` with rows and total, then as a build.
+        report: receives progress events: ``Copying``, then those of a build.
 
     Raises:
         BundleBusyError: another process is building there.
@@ -120,7 +121,7 @@ class _Compaction:
         if calibration:
             self._calibrate(folder, calibration)
         name = self.generations.adopt(folder, until)
-        self.report("publish", {"generation": name})
+        self.report(Publishing(generation=name))
         self.generations.publish(name)
         return CompactResult(
             generation=name,
@@ -187,11 +188,11 @@ def _write_documents(path: Path, documents: Documents, view: DeltaView, report: 
     with DocumentWriter(path) as writer:
         everything = _documents(documents, view)
         done = 0
-        report("copy", {"rows": done, "total": len(view)})
+        report(Copying(done=done, total=len(view)))
         while batch := list(islice(everything, PAGE)):
             writer.commit(batch, [], Place())
             done += len(batch)
-            report("copy", {"rows": done, "total": len(view)})
+            report(Copying(done=done, total=len(view)))
         writer.finish(documents.filterable)
 
 

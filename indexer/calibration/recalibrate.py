@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from indexer.calibration.options import CalibrationOptions
 from indexer.calibration.queries import checked_vectors
-from indexer.calibration.run import Report, calibrate, with_calibration
+from indexer.calibration.run import calibrate, with_calibration
+from indexer.progress import Report, silent
 from indexer.search.generation import OpenedGeneration
 from indexer.storage.generations import Generations
 from indexer.storage.manifest import Manifest
@@ -30,7 +31,7 @@ def calibrate_index(
     encoder: Encoder | None = None,
     model: str | None = None,
     device: str = "auto",
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> Manifest:
     """Calibrate the published generation again and replace the plans in its manifest.
 
@@ -42,7 +43,7 @@ def calibrate_index(
             the corpus.
         options: see :class:`CalibrationOptions`.
         encoder, model, device: as in :meth:`indexer.index.Index.open`.
-        report: called with progress events.
+        report: receives progress events.
 
     Returns:
         the new manifest.

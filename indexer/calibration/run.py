@@ -7,10 +7,9 @@ each plan from below, see :mod:`indexer.calibration.bound`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from indexer.calibration.bound import bounds_together
 from indexer.calibration.exact_answers import QueriesWithAnswers, answer_exactly, split_queries
@@ -24,12 +23,12 @@ from indexer.calibration.stop_rules import stop_rules
 from indexer.calibration.target import missed
 from indexer.kernels.threads import cores
 from indexer.plan import Plan
+from indexer.progress import Calibrating, Report, silent
 from indexer.search.generation import OpenedGeneration
 from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from models.encoders.base import Encoder
 from models.nesting import Vectors
 
-Report = Callable[[str, dict[str, Any]], None]
 """Told ``calibrate`` with the plans measured so far as rows, and a guess of their total."""
 
 _AT_ONCE = 1 << 19
@@ -53,7 +52,7 @@ def calibrate(
     encoder: Encoder | None,
     given: Vectors | None = None,
     options: CalibrationOptions | None = None,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> CalibrationFacts:
     """Measure the plans of a generation.
 
@@ -62,7 +61,7 @@ def calibrate(
         encoder: its model, for synthetic queries of words; if None, they are made of documents' vectors.
         given: vectors of real queries, shape (n, D); if None, queries are sampled from the corpus.
         options: see :class:`CalibrationOptions`.
-        report: called with progress events.
+        report: receives progress events.
     """
     return Calibration(opened, encoder, given, options or CalibrationOptions(), report).run()
 
@@ -103,7 +102,7 @@ class Calibration:
 
     def run(self) -> CalibrationFacts:
         """Measure the plans."""
-        self.report("calibrate", {"rows": 0, "total": _GUESS})
+        self.report(Calibrating(total=_GUESS))
         lengths = [k for k in sorted(set(self.options.k)) if k <= len(self.vectors) // 2]
         choosing: list[QueriesWithAnswers] = []
         bounding: list[QueriesWithAnswers] = []
@@ -171,7 +170,7 @@ class Calibration:
 
         def attempt(plan: Plan) -> Trial:
             self.measured += 1
-            self.report("calibrate", {"rows": self.measured, "total": max(_GUESS, self.measured)})
+            self.report(Calibrating(done=self.measured, total=max(_GUESS, self.measured)))
             return self.meter.trial(plan, answered)
 
         until = self._moment(_EXAMINE_UNTIL + (_CHOOSE_UNTIL - _EXAMINE_UNTIL) * share)

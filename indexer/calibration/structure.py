@@ -11,11 +11,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from indexer.calibration.queries import SampledQueries
 from indexer.calibration.sample import Sample, TrialResult
 from indexer.calibration.target import Target
+from indexer.progress import ChoosingStructure, Report
 from indexer.search.distinct import DistinctRows
 from indexer.shortlist import KINDS, shortlist_type
 from indexer.storage.manifest import ConsideredFacts, ShortlistFacts, TargetFacts
@@ -23,7 +24,6 @@ from indexer.storage.vectors import StoredVectors
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
-Report = Callable[[str, dict[str, Any]], None]
 """Told ``structure`` with the structures tried so far as rows, and their total."""
 
 AUTO = "auto"
@@ -66,7 +66,7 @@ def choose_structure(
         nesting: the trained sizes.
         dims: Ds; None to choose it too.
         target: the target of the build.
-        report: called with progress events.
+        report: receives progress events.
 
     Returns:
         the structure to build, and the target with the structures that were tried.
@@ -132,7 +132,7 @@ class _Trials:
             if tried is not None:
                 found.append(tried)
                 self._done += 1
-            self._report("structure", {"rows": self._done, "total": max(_GUESS, self._done)})
+            self._report(ChoosingStructure(done=self._done, total=max(_GUESS, self._done)))
         return sorted(found, key=lambda result: self._distance(self._facts(result)))
 
     def _on_small(self, structure: ShortlistFacts, until: float) -> TrialResult:

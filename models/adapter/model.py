@@ -15,7 +15,7 @@ from sentence_transformers.base.modules import Dense
 
 from models.adapter.adapter import Adapter
 from models.adapter.options import AdapterOptions
-from models.adapter.training import LearnedAdapter, Report, learn_adapter
+from models.adapter.training import LearnedAdapter, learn_adapter
 from models.directory.card import CardFacts, write_card
 from models.directory.files import write_record
 from models.directory.output import check_output, publish
@@ -25,6 +25,7 @@ from models.encoders.static import StaticEncoder
 from models.encoders.transformer import SentenceTransformerEncoder
 from models.errors import ModelError
 from models.nesting import Vectors
+from models.progress import Encoding, Report, silent
 from models.training.trainable import as_trainable
 
 _BLOCK = 256
@@ -81,7 +82,7 @@ def adapt_model(
     queries: Sequence[str] | None = None,
     *,
     restart: bool = False,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> LearnedAdapter:
     """Learn an adapter for an encoder, and write both as one model directory.
 
@@ -94,7 +95,7 @@ def adapt_model(
         options: sizes, bounds and seed.
         queries: texts such as will be searched for, in random order.
         restart: replace a model of ours in ``out``.
-        report: told of progress: ``("encoded", {...})``, and what :func:`models.adapter.training.learn_adapter` tells.
+        report: receives ``Encoding`` events, then those of :func:`models.adapter.training.learn_adapter`.
 
     Raises:
         ModelError, InvalidOptionError: the encoder or the options cannot be used.
@@ -107,19 +108,23 @@ def adapt_model(
     options.nesting(encoder.dimension)
     base_hash = encoder.content_hash
 
+    encoded, total = 0, len(documents) + len(queries or ())
+
     def encode(texts: Sequence[str], by: Callable[[Sequence[str]], Vectors], done: float) -> Vectors:
+        nonlocal encoded
         blocks = [by([])]
         for start in range(0, len(texts), _BLOCK):
             if time.monotonic() - started > done * options.max_seconds:
                 break
             blocks.append(by(texts[start : start + _BLOCK]))
-            report("encoded", {"count": len(blocks[-1]), "all": len(documents) + len(queries or ())})
+            encoded += len(blocks[-1])
+            report(Encoding(done=encoded, total=total))
         return np.concatenate(blocks)
 
     query_vectors = None if queries is None else encode(queries, encoder.encode_queries, _QUERIES_DONE)
     document_vectors = encode(documents, encoder.encode_documents, _ENCODING_DONE)
     left = max(options.max_seconds - (time.monotonic() - started), _LEAST_SECONDS)
-    learned = learn_adapter(document_vectors, replace(options, max_seconds=left), query_vectors, report)
+    learned = learn_adapter(document_vectors, replace(options, max_seconds=left), query_vectors, report=report)
     learned = replace(learned, options=options)
     _save(encoder, base_hash, learned, out)
     return learned

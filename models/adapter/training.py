@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -22,14 +21,12 @@ from models.adapter.rows import AdapterRows
 from models.encoders.device import choose_device
 from models.evaluation.prefix_recall import prefix_recall
 from models.nesting import Nesting, Vectors
+from models.progress import Evaluated, Report, Step, TrainingStarted, silent
 from models.training.losses import matryoshka, score_distillation
 
 _WARMUP_STEPS = 20
 _BLOCK = 1024
 _Matrix = npt.NDArray[np.float64]
-
-Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``("start", {...})``, ``("step", {...})``, ``("evaluation", {...})``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,8 @@ def learn_adapter(
     documents: Vectors,
     options: AdapterOptions,
     queries: Vectors | None = None,
-    report: Report = lambda event, facts: None,
+    *,
+    report: Report = silent,
 ) -> LearnedAdapter:
     """Learn the rotation after which prefixes rank documents as nearly as they can as whole vectors do.
 
@@ -87,7 +85,7 @@ def learn_adapter(
         options: sizes, bounds and seed.
         queries: shape (n, D), vectors of such texts as are searched for. Where None, some documents serve as queries
             for the others.
-        report: told of every step.
+        report: receives progress events.
 
     Raises:
         InvalidOptionError: sizes that do not fit the vectors, vectors that are not finite or do not fit each other.
@@ -135,7 +133,15 @@ class _Run:
         """Run to the end, the time limit or an interrupt; return which."""
         options = self.options
         nearest = self._nearest()
-        self.report("start", {"steps": options.steps, "documents": len(self.documents), "queries": len(self.queries)})
+        self.report(
+            TrainingStarted(
+                steps=options.steps,
+                done=0,
+                training=len(self.documents) + len(self.queries),
+                validation=len(self.rows.held_documents) + len(self.rows.held_queries),
+                sizes=self.sizes,
+            )
+        )
         try:
             while self.step < options.steps:
                 spent = (time.monotonic() - self.started) / options.max_seconds
@@ -146,7 +152,7 @@ class _Run:
                 left = min(1 - self.step / options.steps, 1 - spent)
                 rate = options.learning_rate * min((self.step + 1) / _WARMUP_STEPS, left)
                 loss = self._step(nearest, rate)
-                self.report("step", {"step": self.step, "loss": loss})
+                self.report(Step(step=self.step, total=options.steps, loss=loss))
                 if self.step % options.evaluate_every == 0 or self.step == options.steps:
                     self._evaluate()
         except KeyboardInterrupt:
@@ -198,7 +204,9 @@ class _Run:
         mean = float(np.mean(list(recall.values())))
         if mean > self.best_mean:
             self.best, self.best_mean, self.best_step = matrix, mean, self.step
-        self.report("evaluation", {"step": self.step, "recall@10": recall, "best": self.best_step == self.step})
+        self.report(
+            Evaluated(step=self.step, metric="recall@10", scores=recall, mean=mean, best=self.best_step == self.step)
+        )
 
 
 def _principal(moment: _Matrix) -> _Matrix:

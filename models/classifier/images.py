@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier, Targets
 from models.classifier.heads import FEATURE_LENGTH, MRLHead, TiedHead, linear_heads
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.output import write_classifier
-from models.classifier.training import ClassifierRun, Report, TrainedClassifier, data_hash, silent, train_run
+from models.classifier.training import ClassifierRun, TrainedClassifier, data_hash, train_run
 from models.classifier.vision_model import base_vision_model, new_vision_model
 from models.data.images import image_size, read_image
 from models.data.labelled_images import LabelledImage
@@ -25,6 +25,7 @@ from models.encoders.device import choose_device
 from models.encoders.image import ImageModelEncoder
 from models.errors import ImageError, TrainingError
 from models.nesting import Vectors, truncate
+from models.progress import Report, silent
 
 _LEARNING_RATE = {"new": 5e-3, "base": 1e-4}
 _SIDES = 16, 64
@@ -44,9 +45,9 @@ def train_images(
     parts: Mapping[str, Sequence[LabelledImage]],
     options: ImageTrainingOptions,
     base: str | None = None,
-    report: Report = silent,
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
+    report: Report = silent,
 ) -> TrainedClassifier:
     """Train a vision model and its heads, and learn the cascade on the validation part.
 
@@ -58,8 +59,8 @@ def train_images(
             :func:`models.data.labelled_images.split_labelled_images`.
         options: what decides the run.
         base: a model with an image side to train from; a small new one where None.
-        report: told what happens.
         out: where the model will be written; see :func:`models.classifier.texts.train_classifier`.
+        report: receives progress events.
 
     Returns:
         A classifier whose encoder encodes images, with the images that were passed over.
@@ -71,7 +72,7 @@ def train_images(
         KeyboardInterrupt: interrupted before there was anything to keep.
     """
     run = _Run(parts, options, base)
-    return replace(train_run(run, report, out), rejected=run.rejected)
+    return replace(train_run(run, report=report, out=out if out is None else Path(out)), rejected=run.rejected)
 
 
 class _Run(ClassifierRun):

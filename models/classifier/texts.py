@@ -19,10 +19,11 @@ from models.classifier.heads import FEATURE_LENGTH, Head, MRLHead, SlimmableHead
 from models.classifier.output import write_classifier
 from models.classifier.text_data import ClassificationData
 from models.classifier.text_options import ClassificationOptions
-from models.classifier.training import ClassifierRun, Report, TrainedClassifier, data_hash, silent, train_run
+from models.classifier.training import ClassifierRun, TrainedClassifier, data_hash, train_run
 from models.encoders.base import Encoder
 from models.encoders.static import StaticEncoder
 from models.nesting import Nesting, Vectors, truncate
+from models.progress import Report, silent
 from models.training.trainable import widened
 
 _HEADS: Mapping[str, type[Head]] = {
@@ -40,7 +41,11 @@ Classifier.load("path/to/this/directory").classify(["a text"])  # label, confide
 
 
 def train_classifier(
-    data: ClassificationData, options: ClassificationOptions, report: Report = silent, *, out: Path | None = None
+    data: ClassificationData,
+    options: ClassificationOptions,
+    *,
+    out: str | Path | None = None,
+    report: Report = silent,
 ) -> TrainedClassifier:
     """Train a table and its heads from the base's table on, and learn the cascade on the validation part.
 
@@ -52,16 +57,16 @@ def train_classifier(
     Args:
         data: texts and labels.
         options: what decides the run.
-        report: told what happens.
         out: where the model will be written. A checkpoint is kept there: the same call goes on from it, and Ctrl-C
             ends with the best so far; see :func:`models.classifier.training.train_run`.
+        report: receives progress events.
 
     Raises:
         TrainingError: the loss is no longer finite, or ``out`` holds the checkpoint of another run.
         InvalidOptionError: the sizes do not fit the kind.
         KeyboardInterrupt: interrupted before there was anything to keep.
     """
-    return train_run(_Run(data, options), report, out)
+    return train_run(_Run(data, options), report=report, out=out if out is None else Path(out))
 
 
 class _Module(nn.Module):

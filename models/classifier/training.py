@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,13 @@ from models.directory.output import CHECKPOINT
 from models.encoders.device import choose_device
 from models.errors import TrainingError
 from models.nesting import Nesting, Vectors
+from models.progress import Evaluated, Report, Step, TrainingStarted, silent
 from models.training.checkpoints import BestWeights, Checkpoints, Progress
 from models.training.losses import weighted_sum
 from models.training.schedule import warmup_then_decay
 
-Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``("start", {...})``, ``("step", {...})``, ``("evaluation", {...})``."""
-
 _UNTOLD = ("device", "max_seconds", "patience")
 """Options that change how long a run goes on and where, and not what an epoch does."""
-
-
-def silent(event: str, facts: dict[str, Any]) -> None:
-    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +127,8 @@ class ClassifierRun(ABC):
         order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.targets["train"]))
         return [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(self.steps)]
 
-    def step(self, rows: npt.NDArray[np.int64]) -> dict[int, float]:
-        """Train on one batch by Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1), and return the loss by size.
+    def step(self, rows: npt.NDArray[np.int64]) -> tuple[float, dict[int, float]]:
+        """Train on one batch by Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1), and return it and its parts.
 
         Raises:
             TrainingError: the loss is no longer finite.
@@ -155,7 +149,7 @@ class ClassifierRun(ABC):
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
         self.optimizer.step()
         self.progress.step += 1
-        return {size: float(value.detach()) for size, value in losses.items()}
+        return float(loss.detach()), {size: float(value.detach()) for size, value in losses.items()}
 
     def accuracy(self, part: str) -> dict[int, float]:
         """Return the top-1 accuracy on a part by size, as the module is now."""
@@ -169,12 +163,12 @@ class ClassifierRun(ABC):
         return replace(classifier, cascade=choose(curve, full), curve=tuple(curve))
 
 
-def train_run(run: ClassifierRun, report: Report, out: Path | None) -> TrainedClassifier:
+def train_run(run: ClassifierRun, *, report: Report = silent, out: Path | None = None) -> TrainedClassifier:
     """Train to the last epoch or an earlier stop, and learn the best epoch's cascade on the validation part.
 
     Args:
         run: just made.
-        report: told what happens.
+        report: receives progress events.
         out: a checkpoint is kept at the end of every epoch in ``out``/checkpoint; the same run goes on from it, and
             Ctrl-C (KeyboardInterrupt) ends the run with the best epoch so far. Without it nothing is written.
 
@@ -188,14 +182,13 @@ def train_run(run: ClassifierRun, report: Report, out: Path | None) -> TrainedCl
         run.progress = kept.resume(fingerprint, run.module, run.optimizer) or Progress(fingerprint)
     started, late = time.monotonic(), False
     report(
-        "start",
-        {
-            "steps": run.steps * run.options.epochs,
-            "done": run.progress.step,
-            "training": len(run.targets["train"]),
-            "validation": len(run.targets["valid"]),
-            "sizes": list(run.nesting.sizes),
-        },
+        TrainingStarted(
+            steps=run.steps * run.options.epochs,
+            done=run.progress.step,
+            training=len(run.targets["train"]),
+            validation=len(run.targets["valid"]),
+            sizes=run.nesting.sizes,
+        )
     )
     try:
         while (stopped := _ending(run, late)) is None:
@@ -224,8 +217,9 @@ def _train_epoch(run: ClassifierRun, kept: Checkpoints | BestWeights, report: Re
     progress, sizes = run.progress, run.nesting.sizes
     epoch, losses = len(progress.history) + 1, []
     for rows in run.batches(epoch):
-        losses.append(run.step(rows))
-        report("step", {"step": progress.step, "loss": losses[-1]})
+        total, by_size = run.step(rows)
+        losses.append(by_size)
+        report(Step(step=progress.step, total=run.steps * run.options.epochs, loss=total, losses=by_size))
     scores = run.accuracy("valid")
     loss = {size: float(np.mean([entry[size] for entry in losses])) for size in sizes}
     mean = float(np.average([scores[size] for size in sizes], weights=run.nesting.weights))
@@ -237,7 +231,7 @@ def _train_epoch(run: ClassifierRun, kept: Checkpoints | BestWeights, report: Re
     told = {name: {str(size): one for size, one in by.items()} for name, by in (("loss", loss), ("accuracy", scores))}
     progress.history.append({"epoch": epoch, **told})
     kept.save(progress, run.module, run.optimizer, is_best)
-    report("evaluation", {"step": progress.step, "loss": loss, "accuracy": scores, "best": is_best})
+    report(Evaluated(step=progress.step, metric="accuracy", scores=scores, mean=mean, losses=loss, best=is_best))
 
 
 def _sized(value: Any) -> Any:

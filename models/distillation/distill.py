@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +38,7 @@ from models.encoders.transformer import SentenceTransformerEncoder
 from models.errors import InvalidOptionError, ModelError
 from models.evaluation.pairs import evaluate_pairs, pair_ndcg
 from models.nesting import Vectors, truncate
+from models.progress import DistillationStarted, Encoding, Evaluating, Report, silent
 from models.training.checkpoints import Checkpoints
 from models.training.trainable import as_trainable
 
@@ -46,9 +46,6 @@ _TEACHER_SHARE = 2 / 3
 _VALIDATION_TEXTS, _VALIDATION_PAIRS = 1000, 500
 _SAME = 100
 _UNTOLD = ("nesting", "max_texts", "max_seconds", "device")
-
-Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``("encode", {"stage", "done", "total"})``, ``("step", {"step", "total", "loss"})``, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def distill(
     options: DistillationOptions,
     *,
     restart: bool = False,
-    report: Report = lambda event, facts: None,
+    report: Report = silent,
 ) -> DistillationResult:
     """Make a static student of a teacher and write it to ``out`` as a sentence-transformers directory.
 
@@ -96,7 +93,7 @@ def distill(
         teacher: a sentence-transformers directory or hub name, with a WordPiece tokenizer.
         out, restart: see :func:`models.training.contrastive.train`.
         options: sizes, bounds, rates.
-        report: see :data:`Report`.
+        report: receives progress events.
 
     Raises:
         TrainingError: ``out`` holds something; see :func:`models.training.contrastive.train`.
@@ -120,7 +117,7 @@ def distill(
         held_out = held_out[:_VALIDATION_PAIRS]
     training, validation = _split_texts(texts, held_out, options)
     vocabulary = student_vocabulary(_rust_tokenizer(encoder.model), training + validation, options.min_count)
-    report("start", {"texts": len(training), "tokens": len(vocabulary.texts), "pairs": len(pairs)})
+    report(DistillationStarted(texts=len(training), pairs=len(pairs), tokens=len(vocabulary.texts)))
 
     precision = options.precision
     if precision == "auto":
@@ -128,21 +125,21 @@ def distill(
     source = Teacher(encoder, out.with_name(out.name + "-teacher"), options.teacher_tokens, precision)
     until = None if options.max_seconds is None else started + _TEACHER_SHARE * options.max_seconds
 
-    def encode(stage: str, texts: Sequence[str], until: float | None = None) -> Vectors:
+    def encode(what: str, texts: Sequence[str], until: float | None = None) -> Vectors:
         return source.vectors(
-            texts, until=until, report=lambda done, total: report(stage, {"done": done, "total": total})
+            texts, until=until, report=lambda done, total: report(Encoding(what=what, done=done, total=total))
         )
 
-    words = encode("encode words", vocabulary.texts)
-    validation_targets = encode("encode validation", validation)
+    words = encode("words", vocabulary.texts)
+    validation_targets = encode("validation", validation)
     queries, documents = (
-        encode("encode validation", [getattr(pair, side) for pair in held_out]) for side in ("query", "document")
+        encode("validation", [getattr(pair, side) for pair in held_out]) for side in ("query", "document")
     )
     checkpoints = Checkpoints(out / CHECKPOINT)
     # A run that goes on learns from the texts it began with: the rotation depends on them.
     before = checkpoints.peek()
     limit = before.history[0]["texts"] if before else options.max_texts
-    targets = encode("encode texts", training[:limit], None if before else until)
+    targets = encode("texts", training[:limit], None if before else until)
     if len(targets) < options.batch_size:
         raise InvalidOptionError(
             "texts", f"{len(targets)} texts are too few for batches of {options.batch_size}: give more, or more time"
@@ -167,7 +164,7 @@ def distill(
     }
     run.train(checkpoints, fingerprint, None if options.max_seconds is None else started + options.max_seconds, report)
     student = replace(student, table=run.table())
-    report("evaluate", {})
+    report(Evaluating(what="held-out texts"))
     result = DistillationResult(
         directory=out,
         ndcg=evaluate_pairs(student, held_out, options.nesting.sizes) if held_out else {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from models.data.pairs import Pair
 from models.distillation.options import DistillationOptions
 from models.errors import TrainingError
 from models.nesting import Nesting, Vectors
+from models.progress import Report, Step, TrainingStarted
 from models.training.checkpoints import Checkpoints, Progress
 from models.training.losses import cosine_regression, info_nce, matryoshka, same_text, score_distillation
 
@@ -26,8 +27,6 @@ _REGRESSION = 10.0
 """Weight of the distillation loss: it is then near 1 at the end, as InfoNCE is."""
 _WARMUP_SHARE = 0.1
 _CHECKPOINT_SECONDS = 60.0
-
-Report = Callable[[str, dict[str, Any]], None]
 
 
 def distillation_loss(vectors: Tensor, targets: Tensor, nesting: Nesting) -> Tensor:
@@ -131,6 +130,15 @@ class StudentTraining:
         """
         begun = Progress(fingerprint, history=[{"texts": len(self._targets)}])
         self.progress = checkpoints.resume(fingerprint, self.model, self._optimizer) or begun
+        report(
+            TrainingStarted(
+                steps=self.options.steps,
+                done=self.progress.step,
+                training=len(self._targets),
+                validation=0,
+                sizes=self.options.nesting.sizes,
+            )
+        )
         started = saved = time.monotonic()
         first = self.progress.step
         try:
@@ -142,7 +150,7 @@ class StudentTraining:
                 if share >= 1:
                     break
                 loss = self._step(share)
-                report("step", {"step": self.progress.step, "total": self.options.steps, "loss": loss})
+                report(Step(step=self.progress.step, total=self.options.steps, loss=loss))
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     checkpoints.save(self.progress, self.model, self._optimizer, is_best=False)
                     saved = time.monotonic()

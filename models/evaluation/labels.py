@@ -16,9 +16,9 @@ from models.evaluation.few_shot import Interval, few_shot
 from models.evaluation.probe import linear_probe
 from models.evaluation.retrieval import DEPTH, RetrievalPlan, RetrievalScore, evaluate_retrieval
 from models.nesting import Nesting, Vectors, truncate
+from models.progress import Evaluating, Report, silent
 
 Labels = npt.NDArray[Any]
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def evaluate_labels(
     sizes: Sequence[int],
     *,
     options: EvaluationOptions | None = None,
-    report: Report = lambda part: None,
+    report: Report = silent,
 ) -> Evaluation:
     """Evaluate a representation by labels: classifiers train on and searches run over the training rows.
 
@@ -148,7 +148,7 @@ def evaluate_labels(
         train_labels, test_labels: shapes (N,) and (n,), text or integers.
         sizes: the sizes the representation was trained for, strictly increasing, none above D.
         options: what to measure.
-        report: called with the name of each part before it starts.
+        report: receives an ``Evaluating`` event as each part starts.
 
     Raises:
         InvalidOptionError: shapes do not match, a number is not finite, the training rows have fewer than two labels,
@@ -165,7 +165,7 @@ def evaluate_labels(
     seconds: dict[str, float] = {}
 
     def timed(part: str, measure: Callable[[], Any]) -> Any:
-        report(part)
+        report(Evaluating(what=part))
         started = time.perf_counter()
         result = measure()
         seconds[part] = time.perf_counter() - started

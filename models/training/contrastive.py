@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from models.encoders.static import StaticEncoder
 from models.errors import TrainingError
 from models.evaluation import evaluate_pairs
 from models.nesting import Nesting
+from models.progress import Evaluated, Report, Step, TrainingStarted, silent
 from models.training.checkpoints import Checkpoints, Progress
 from models.training.gradient_cache import cached_backward
 from models.training.losses import info_nce, matryoshka, same_text
@@ -58,14 +59,6 @@ class TrainingResult:
     stopped: str
 
 
-Report = Callable[[str, dict[str, Any]], None]
-"""Told what happens: ``("start", {...})``, ``("step", {...})``, ``("evaluation", {...})``."""
-
-
-def _silent(event: str, facts: dict[str, Any]) -> None:
-    """Report to nobody."""
-
-
 def train(
     pairs: Sequence[Pair],
     base: str,
@@ -73,7 +66,7 @@ def train(
     options: TrainingOptions,
     *,
     restart: bool = False,
-    report: Report = _silent,
+    report: Report = silent,
 ) -> TrainingResult:
     """Train ``base`` on pairs and write a sentence-transformers directory to ``out``.
 
@@ -93,7 +86,7 @@ def train(
     if processes.first:
         check_output(out, restart)
     processes.wait()
-    run = _Run(pairs, base, options, checkpoints, processes, report if processes.first else _silent)
+    run = _Run(pairs, base, options, checkpoints, processes, report if processes.first else silent)
     stopped = run.train()
     if processes.first:
         run.progress = checkpoints.load_best(run.model)
@@ -159,14 +152,13 @@ class _Run:
         started = time.monotonic()
         every = self.options.evaluate_every or self.steps_an_epoch
         self.report(
-            "start",
-            {
-                "steps": self.total_steps,
-                "done": self.progress.step,
-                "training": len(self.training),
-                "validation": len(self.validation),
-                "sizes": list(self.nesting.sizes),
-            },
+            TrainingStarted(
+                steps=self.total_steps,
+                done=self.progress.step,
+                training=len(self.training),
+                validation=len(self.validation),
+                sizes=self.nesting.sizes,
+            )
         )
         losses: list[dict[int, float]] = []
         try:
@@ -175,8 +167,9 @@ class _Run:
             while self.progress.step < self.total_steps:
                 if self.progress.waited >= self.options.patience:
                     return "early stop"
-                losses.append(self._step())
-                self.report("step", {"step": self.progress.step, "loss": losses[-1]})
+                total, by_size = self._step()
+                losses.append(by_size)
+                self.report(Step(step=self.progress.step, total=self.total_steps, loss=total, losses=by_size))
                 limit = self.options.max_seconds
                 timed_out = limit is not None and self.processes.agree(time.monotonic() - started > limit)
                 if self.progress.step % every == 0 or self.progress.step == self.total_steps or timed_out:
@@ -192,7 +185,7 @@ class _Run:
             return "interrupted"
         return "finished"
 
-    def _step(self) -> dict[int, float]:
+    def _step(self) -> tuple[float, dict[int, float]]:
         batch = self._batch()
         negatives = [text for pair in batch for text in pair.negatives]
         sides = [pair.query for pair in batch], [pair.document for pair in batch] + negatives
@@ -230,7 +223,7 @@ class _Run:
             group["lr"] = self.learning_rate * warmup_then_decay(self.progress.step, self.total_steps)
         self.optimizer.step()
         self.progress.step += 1
-        return {size: float(loss.detach()) for size, loss in by_size.items()}
+        return float(total.detach()), {size: float(loss.detach()) for size, loss in by_size.items()}
 
     def _batch(self) -> list[Pair]:
         epoch, number = divmod(self.progress.step, self.steps_an_epoch)
@@ -267,7 +260,7 @@ class _Run:
         if self.processes.first:
             self.checkpoints.save(progress, self.model, self.optimizer, is_best)
         self.report(
-            "evaluation", {"step": progress.step, "loss": losses, "ndcg@10": scores, "mean": mean, "best": is_best}
+            Evaluated(step=progress.step, metric="ndcg@10", scores=scores, mean=mean, losses=losses, best=is_best)
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -16,6 +16,7 @@ from models.data.pairs import read_pairs
 from models.encoders.load import load_encoder
 from models.errors import DataError, InvalidOptionError, ModelError
 from models.nesting import Nesting, Vectors
+from models.progress import Encoding, Evaluated, Event, Step, TrainingStarted
 from service.commands.output import ProgressDisplay, note, print_table
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def adapt(
         vectors = _read_vectors(Path(source), rows, rng)
         asked = _read_vectors(queries, rows, rng) if queries else None
         with AdaptProgress() as progress:
-            learned = learn_adapter(vectors, options, asked, progress.report)
+            learned = learn_adapter(vectors, options, asked, report=progress.report)
         learned.save(out)
     else:
         if queries:
@@ -161,16 +162,17 @@ class AdaptProgress(ProgressDisplay):
         self._encoding: TaskID | None = None
         self._learning: TaskID | None = None
 
-    def report(self, event: str, facts: dict[str, Any]) -> None:
-        """Take an event."""
-        if event == "encoded":
-            if self._encoding is None:
-                self._encoding = self._bar.add_task("encoding", total=facts["all"], facts="texts")
-            self._bar.advance(self._encoding, facts["count"])
-        elif event == "start":
-            self._learning = self._bar.add_task("learning", total=facts["steps"], facts="")
-        elif event == "step" and self._learning is not None:
-            self._bar.update(self._learning, completed=facts["step"], facts=f"loss {facts['loss']:.3f}")
-        elif event == "evaluation":
-            values = "  ".join(f"{size}: {value:.3f}" for size, value in facts["recall@10"].items())
-            note(f"step {facts['step']:>6}  recall@10  {values}")
+    def report(self, event: Event) -> None:
+        """Draw an event."""
+        match event:
+            case Encoding(done=done, total=total):
+                if self._encoding is None:
+                    self._encoding = self._bar.add_task("encoding", total=total, facts="texts")
+                self._bar.update(self._encoding, completed=done)
+            case TrainingStarted(steps=steps):
+                self._learning = self._bar.add_task("learning", total=steps, facts="")
+            case Step(step=step, loss=loss) if self._learning is not None:
+                self._bar.update(self._learning, completed=step, facts=f"loss {loss:.3f}")
+            case Evaluated(step=step, scores=scores):
+                values = "  ".join(f"{size}: {value:.3f}" for size, value in scores.items())
+                note(f"step {step:>6}  recall@10  {values}")

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from service.commands.index import BuildProgress
 from service.commands.output import note
+from service.commands.progress import BuildProgress, TrainingProgress
 from service.commands.search import stage_line
-from service.commands.train import TrainingProgress, print_scores
+from service.commands.train import print_scores
 from service.settings import Settings
 
 
@@ -40,7 +40,7 @@ def demo(
     typer.echo(f"{len(docstrings):,} documents in {paths.corpus}")
 
     step(f"Training {run.BASE} on (summary line → rest of the docstring)")
-    with TrainingProgress() as training:
+    with TrainingProgress("pairs") as training:
         result = run.train_model(paths, docstrings, training.report)
     note(f"{result.stopped} after {result.steps} steps; best at step {result.best_step}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import TaskID
@@ -11,6 +11,7 @@ from rich.progress import TaskID
 from models.distillation.options import DistillationOptions
 from models.distillation.texts import read_texts
 from models.nesting import Nesting
+from models.progress import DistillationStarted, Encoding, Evaluating, Event, Step, TrainingStarted
 from service.commands.output import ProgressDisplay, note, print_table
 
 _DEFAULTS = DistillationOptions()
@@ -118,16 +119,21 @@ class DistillationProgress(ProgressDisplay):
         super().__init__()
         self._tasks: dict[str, TaskID] = {}
 
-    def report(self, event: str, facts: dict[str, Any]) -> None:
-        """Take an event."""
-        if event == "start":
-            note(f"{facts['texts']:,} texts, {facts['pairs']:,} pairs to train on, {facts['tokens']:,} tokens")
-        elif event == "evaluate":
-            note("measuring on held-out texts")
-        else:
-            done = facts["step"] if event == "step" else facts["done"]
-            if event not in self._tasks:
-                name = "training" if event == "step" else event
-                self._tasks[event] = self._bar.add_task(name, total=facts["total"], completed=done, facts="")
-            text = f"loss {facts['loss']:.2f}" if event == "step" else ""
-            self._bar.update(self._tasks[event], completed=done, total=facts["total"], facts=text)
+    def report(self, event: Event) -> None:
+        """Draw an event."""
+        match event:
+            case DistillationStarted(texts=texts, pairs=pairs, tokens=tokens):
+                note(f"{texts:,} texts, {pairs:,} pairs to train on, {tokens:,} tokens")
+            case Encoding(what=what, done=done, total=total):
+                self._draw(f"encode {what}", done, total)
+            case TrainingStarted(done=done, steps=steps):
+                self._draw("training", done, steps)
+            case Step(step=step, total=total, loss=loss):
+                self._draw("training", step, total, f"loss {loss:.2f}")
+            case Evaluating(what=what):
+                note(f"measuring on {what}")
+
+    def _draw(self, name: str, done: int, total: int | None, text: str = "") -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total, completed=done, facts="")
+        self._bar.update(self._tasks[name], completed=done, total=total, facts=text)

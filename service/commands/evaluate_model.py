@@ -16,6 +16,7 @@ from models.data.pairs import read_pairs
 from models.evaluation import PairScore, measure_pairs
 from models.evaluation.split import evaluation_parts
 from models.nesting import Vectors
+from models.progress import Evaluating, Event
 from service.commands.output import note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -109,8 +110,13 @@ def _by_labels(
             seed=asked.seed,
             linear=asked.linear,
         ),
-        report=lambda part: note(f"measuring {part}"),
+        report=_note_part,
     )
+
+
+def _note_part(event: Event) -> None:
+    if isinstance(event, Evaluating):
+        note(f"measuring {event.what}")
 
 
 def _encoded(encoder: Encoder, items: Sequence[LabelledText]) -> Vectors:

@@ -26,7 +26,7 @@ from models.nesting import Nesting
 from service.commands.calibrate import calibrate
 from service.commands.inspect import inspect
 from service.commands.output import human_bytes, note, print_json
-from service.commands.progress import BuildProgress as BuildProgress  # for the commands that draw the same steps
+from service.commands.progress import BuildProgress
 
 app = typer.Typer(
     help="Build an index from a corpus, look at it, check it, copy it, go back to an earlier one.", no_args_is_help=True

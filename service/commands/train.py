@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import TaskID
 
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.text_options import ClassificationOptions
@@ -14,7 +13,8 @@ from models.data.labelled_texts import is_labelled
 from models.data.pairs import read_pairs
 from models.nesting import Nesting
 from models.training.options import TrainingOptions
-from service.commands.output import ProgressDisplay, note, print_table
+from service.commands.output import note, print_table
+from service.commands.progress import TrainingProgress
 from service.commands.train_images import train_on_images
 from service.commands.train_labelled import train_labelled
 
@@ -142,7 +142,7 @@ def train(
         note(f"skipped {source} line {line}: {reason}")
     if len(read.rejected) > 10:
         note(f"skipped {len(read.rejected) - 10} more rows")
-    with TrainingProgress() as progress:
+    with TrainingProgress("pairs") as progress:
         result = run_training(read.pairs, base, out, options, restart=restart, report=progress.report)
     if not is_first_process():
         return
@@ -150,30 +150,6 @@ def train(
     note(
         f"{result.stopped} after {result.steps} steps; the weights of step {result.best_step} are in {result.directory}"
     )
-
-
-class TrainingProgress(ProgressDisplay):
-    """Draws what :func:`models.training.contrastive.train` reports."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._task: TaskID | None = None
-
-    def report(self, event: str, facts: dict[str, Any]) -> None:
-        """Take an event."""
-        if event == "start":
-            self._task = self._bar.add_task("training", total=facts["steps"], completed=facts["done"], facts="")
-            note(
-                f"{facts['training']} pairs to train on, {facts['validation']} to validate on, "
-                f"sizes {', '.join(map(str, facts['sizes']))}"
-            )
-        elif event == "step" and self._task is not None:
-            self._bar.update(self._task, completed=facts["step"], facts=f"loss {sum(facts['loss'].values()):.2f}")
-        elif event == "evaluation":
-            for name, by_size in (("loss", facts["loss"]), ("nDCG@10", facts["ndcg@10"])):
-                if by_size:
-                    values = "  ".join(f"{size}: {value:.3f}" for size, value in by_size.items())
-                    note(f"step {facts['step']:>6}  {name:>7}  {values}")
 
 
 def print_scores(before: dict[int, float], after: dict[int, float], title: str) -> None:

@@ -8,7 +8,8 @@ from models.classifier.image_options import ImageTrainingOptions
 from models.data.labelled_images import list_labelled_images, split_labelled_images
 from models.directory.output import check_output
 from service.commands.output import note_skipped
-from service.commands.train_labelled import LabelledProgress, print_result
+from service.commands.progress import TrainingProgress
+from service.commands.train_labelled import print_result
 
 
 def train_on_images(
@@ -29,8 +30,8 @@ def train_on_images(
 
     check_output(out, restart)
     parts = split_labelled_images(list_labelled_images(folder), validation, options.seed)
-    with LabelledProgress("images") as progress:
-        result = train_images(parts, options, base, progress.report, out=out)
+    with TrainingProgress("images") as progress:
+        result = train_images(parts, options, base, out=out, report=progress.report)
     note_skipped(result.rejected, "images")
     save_image_classifier(result, out, options, base)
     print_result(result, out)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.classifier.text_options import ClassificationOptions
 from models.data.labelled_texts import read_labelled, split_labelled
 from models.directory.output import check_output
 from models.encoders.load import load_encoder
-from service.commands.output import ProgressDisplay, note, note_skipped, print_table
+from service.commands.output import note, note_skipped, print_table
+from service.commands.progress import TrainingProgress
 
 if TYPE_CHECKING:
     from models.classifier.training import TrainedClassifier
@@ -46,8 +47,8 @@ def train_labelled(
     note_skipped([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
     parts = split_labelled(read.items, validation, options.seed)
     data = ClassificationData.prepare(parts, load_encoder(base))
-    with LabelledProgress() as progress:
-        result = train_classifier(data, options, progress.report, out=out)
+    with TrainingProgress("texts") as progress:
+        result = train_classifier(data, options, out=out, report=progress.report)
     save_classifier(result, out, options, base)
     print_result(result, out)
 
@@ -65,26 +66,3 @@ def print_result(result: TrainedClassifier, out: Path) -> None:
             f"({cascade.dims_summed:.1f} where all sizes used are added up)"
         )
     note(f"{result.stopped} after {len(result.history)} epochs; the weights of epoch {result.best_epoch} are in {out}")
-
-
-class LabelledProgress(ProgressDisplay):
-    """Draws what :func:`models.classifier.training.train_run` reports."""
-
-    def __init__(self, items: str = "texts") -> None:
-        super().__init__()
-        self._items = items
-
-    def report(self, event: str, facts: dict[str, Any]) -> None:
-        """Take an event."""
-        if event == "start":
-            self._task = self._bar.add_task("training", total=facts["steps"], completed=facts["done"], facts="")
-            note(
-                f"{facts['training']} {self._items} to train on, {facts['validation']} to validate on, "
-                f"sizes {', '.join(map(str, facts['sizes']))}"
-            )
-        elif event == "step":
-            self._bar.update(self._task, completed=facts["step"], facts=f"loss {sum(facts['loss'].values()):.2f}")
-        elif event == "evaluation":
-            for name in ("loss", "accuracy"):
-                values = "  ".join(f"{size}: {value:.3f}" for size, value in facts[name].items())
-                note(f"step {facts['step']:>6}  {name:>8}  {values}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from indexer import BuildResult, Corpus, build_index
 from models.data.pairs import Pair
 from models.encoders.load import load_encoder
 from models.evaluation import evaluate_pairs
-from models.training.contrastive import Report, TrainingResult, train
+from models.progress import Report
+from models.training.contrastive import TrainingResult, train
 from models.training.options import TrainingOptions
 from service.demo.docstrings import Docstring, read_docstrings
 from service.demo.plot import plot_scores
@@ -104,7 +105,7 @@ def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, fl
     return before, after, what
 
 
-def index_corpus(paths: Paths, report: Callable[[str, dict[str, Any]], None]) -> BuildResult:
+def index_corpus(paths: Paths, report: Report) -> BuildResult:
     """Build the index with the trained model."""
     return build_index(Corpus([paths.corpus]), load_encoder(str(paths.model)), paths.index, resume=False, report=report)
 

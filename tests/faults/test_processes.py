@@ -122,7 +122,7 @@ class TestClock:
         root = tmp_path / "index"
         options = BuildOptions(dims=16, keep=3, calibration=CalibrationOptions(seconds=0.2))
 
-        def back(event, facts):
+        def back(event):
             clock.shift -= timedelta(days=365) if clock.shift > -timedelta(days=365 * 40) else timedelta()
 
         for count in (30, 20, 10):

@@ -18,6 +18,7 @@ from indexer import (
 )
 from indexer.corpus import Place
 from indexer.encoding import encode_documents
+from indexer.progress import EncodingDocuments
 from indexer.updates import Updates
 from models import DataError, InvalidOptionError, ModelError, load_encoder
 from models.data.images import read_image
@@ -147,8 +148,8 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, folder, encoder, buil
     class KilledError(Exception):
         pass
 
-    def report(event, facts):
-        if event == "encode" and facts["rows"] >= 20:
+    def report(event):
+        if isinstance(event, EncodingDocuments) and event.done - event.rejected >= 20:
             raise KilledError
 
     corpus, options = Corpus([folder], prefer_images=True), BuildOptions(batch_size=10)

@@ -24,6 +24,7 @@ from indexer.building.append import append_corpus
 from indexer.building.compact import compact_index
 from indexer.errors import BundleBusyError, BundleCorruptError
 from indexer.filters import parse_filter
+from indexer.progress import ComputingChecksums, EncodingDocuments
 from indexer.search.results import StageClock
 from indexer.storage.generations import Generations
 from indexer.storage.journal import Journal
@@ -415,8 +416,8 @@ def test_updates_before_a_build_that_stores_vectors_in_another_way_do_not_apply_
         index.upsert([document("before")])
         corpus = Corpus([tmp_path / "corpus.jsonl"])
 
-        def report(event, _):
-            if event == "checksums":
+        def report(event):
+            if isinstance(event, ComputingChecksums):
                 index.upsert([document("during", "w5 w6")])
 
         build_index(corpus, ENCODER, index.root, BuildOptions(dims=16, vectors=storage), report=report)
@@ -473,12 +474,12 @@ def test_a_corpus_is_appended_in_batches_and_its_broken_rows_are_told(tmp_path):
     with make_index(tmp_path, make_texts(20), ENCODER) as index:
         broken, events = [], []
         with Updates.open(index.root, encoder=ENCODER) as updates:
-            arguments = {"batch_size": 8, "turned_away": broken.append, "report": lambda *event: events.append(event)}
+            arguments = {"batch_size": 8, "turned_away": broken.append, "report": events.append}
             result = append_corpus(corpus, updates, **arguments)
             assert (result.added, result.replaced, result.rejected) == (20, 18, 2)
             assert [(row.line, row.problem[:12]) for row in broken] == [(12, "missing text"), (13, "duplicate id")]
-            assert events[0] == ("encode", {"rows": 0, "rejected": 0})
-            assert events[-1] == ("encode", {"rows": 38, "rejected": 2})
+            assert events[0] == EncodingDocuments(done=0, rejected=0)
+            assert events[-1] == EncodingDocuments(done=40, rejected=2)
             assert len(index) == 40
             again = append_corpus(corpus, updates, batch_size=8)
             assert (again.added, again.replaced) == (0, 38)

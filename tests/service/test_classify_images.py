@@ -127,7 +127,7 @@ def test_the_library_refuses_texts_too(classifier):
 def test_ctrl_c_keeps_the_best_and_the_same_command_goes_on(mrl, folder, tmp_path, monkeypatch):
     arguments = ("train", folder, "--out", tmp_path / "model", "--epochs", "3", *TRAIN)
     with monkeypatch.context() as patch:
-        patch.setattr("service.commands.train_labelled.LabelledProgress.report", interrupt_at(9))
+        patch.setattr("service.commands.progress.TrainingProgress.report", interrupt_at(9))
         status, _, err = mrl(*arguments)
     assert status == 0, err
     assert "interrupted after 1 epochs" in err

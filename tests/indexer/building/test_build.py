@@ -204,7 +204,7 @@ from indexer import BuildOptions, Corpus, build_index
 from tests.conftest import make_encoder
 
 count = 0
-def report(event, facts):
+def report(event):
     global count
     count += 1
     if count == int(sys.argv[3]):

@@ -11,6 +11,7 @@ import pytest
 from indexer import BuildOptions, Corpus, Document, Generations, Index, SearchOptions, build_index
 from indexer.building.compact import compact_index
 from indexer.errors import BundleBusyError, BundleNotFoundError
+from indexer.progress import BuildingShortlist, Calibrating, ComputingChecksums, Copying, Publishing
 from indexer.storage.manifest import Manifest
 from indexer.updates import Updates, update_facts
 from models import InvalidOptionError
@@ -41,14 +42,10 @@ def test_a_compaction_holds_what_a_build_of_the_same_documents_holds(tmp_path, s
         hits = index.search(QUERIES, EXACT).hits
         documents = index.view.fetch([row for row in range(len(index.view.ids())) if row in visible(index)])
         events = []
-        result = compact_index(index.root, report=lambda event, facts: events.append(event))
+        result = compact_index(index.root, report=events.append)
         assert (result.generation, result.rows, result.operations, result.pruned) == ("000002", 208, 72, [])
-        assert [one for one in dict.fromkeys(events) if one != "calibrate"] == [
-            "copy",
-            "shortlist",
-            "checksums",
-            "publish",
-        ]
+        stages = [stage for stage in dict.fromkeys(map(type, events)) if stage is not Calibrating]
+        assert stages == [Copying, BuildingShortlist, ComputingChecksums, Publishing]
         assert index.search(QUERIES, EXACT).hits == hits
         assert index.reload()
         assert not index.reload()
@@ -103,8 +100,8 @@ def test_updates_during_a_compaction_apply_to_what_it_makes(tmp_path):
     with make_index(tmp_path, TEXTS[:50], ENCODER) as index:
         index.upsert([document("before")])
 
-        def report(event, _):
-            if event == "copy":
+        def report(event):
+            if isinstance(event, Copying):
                 index.upsert([document("during", "w7 w8"), document("3", "w7 w8 w9")])
                 index.delete(["4", "before"])
                 assert index.search(["w7 w8"], EXACT).hits[0][0].id == "during"
@@ -166,6 +163,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 from indexer import Document, Generations
 from indexer.building.compact import compact_index
+from indexer.progress import silent
 from indexer.storage.journal import Journal, Writing
 from indexer.storage.journal_file import Latest
 from indexer.updates import Updates
@@ -184,18 +182,17 @@ def after(owner, name):
         kill()
     setattr(owner, name, replaced)
 
-def at(event, number):
+def at(label, number):
     seen = []
-    def report(name, facts):
-        seen.append(name)
-        if seen.count(event) == number:
+    def report(event):
+        seen.append(event.label)
+        if seen.count(label) == number:
             kill()
     return report
 
-silent = lambda event, facts: None
 COMPACTIONS = {
-    "copying": (silent, lambda: at("copy", 1)), "copied": (silent, lambda: at("copy", 2)),
-    "structure": (silent, lambda: at("shortlist", 1)), "checksums": (silent, lambda: at("checksums", 1)),
+    "copying": at("copy", 1), "copied": at("copy", 2),
+    "structure": at("shortlist", 1), "checksums": at("checksums", 1),
 }
 POINTS = {
     "unnamed": (Generations, "adopt", before), "adopted": (Generations, "adopt", after),
@@ -214,13 +211,10 @@ for point in sys.argv[2:]:
         if point in ("uncommitted", "committed"):
             with Updates.open(root.with_name(point), encoder=make_encoder()) as updates:
                 updates.upsert([Document(f"late {i}", "w1 w2", {}) for i in range(20)])
-        report = silent
-        if point in COMPACTIONS:
-            report = COMPACTIONS[point][1]()
-        else:
+        if point not in COMPACTIONS:
             owner, name, how = POINTS[point]
             how(owner, name)
-        compact_index(root.with_name(point), keep=1, report=report)
+        compact_index(root.with_name(point), keep=1, report=COMPACTIONS.get(point, silent))
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
 """

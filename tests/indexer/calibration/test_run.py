@@ -18,6 +18,7 @@ from indexer.calibration.queries import MOST_COPIES, QuerySet, SampledQueries
 from indexer.calibration.run import calibrate
 from indexer.errors import BundleBusyError, BundleNotFoundError
 from indexer.plan import SCAN, FunnelStage, Plan
+from indexer.progress import Calibrating, silent
 from indexer.shortlist import shortlist_type
 from indexer.storage.generations import Generations
 from indexer.storage.manifest import Manifest
@@ -164,7 +165,7 @@ class CountedMeter(Meter):
 
 def calibration(opened, queries=None, **options):
     options = CalibrationOptions(**{"k": (10,), "seconds": 30, **options})
-    one = run.Calibration(opened, make_encoder(), queries, options, lambda event, facts: None)
+    one = run.Calibration(opened, make_encoder(), queries, options, silent)
     one.worthwhile, one.meter = True, CountedMeter(opened.ranker, 1)
     return one
 
@@ -227,13 +228,13 @@ def test_a_published_index_is_calibrated_again_and_nothing_else_changes(index_co
         make_texts(60, seed=5),
         CalibrationOptions(k=(10,), seconds=2),
         encoder=make_encoder(),
-        report=lambda event, facts: told.append(event),
+        report=told.append,
     )
     assert Manifest.read(folder) == manifest
     assert manifest.calibration.queries == "given"
     assert manifest.model_copy(update={"calibration": None}) == before
     assert manifest.differing_files(folder) == []
-    assert set(told) == {"calibrate"}
+    assert set(map(type, told)) == {Calibrating}
     again = calibrate_index(index_copy, make_encoder().encode_queries(make_texts(60)), CalibrationOptions(k=(5,)))
     assert {plan.k for plan in again.plans} == {5}
 
@@ -289,7 +290,7 @@ def chosen(opened, monkeypatch):
             Nesting((8, DIMENSION)),
             dims,
             target,
-            lambda event, facts: None,
+            silent,
         )
 
     return choose

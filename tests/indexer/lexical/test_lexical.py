@@ -14,6 +14,7 @@ from indexer.building.compact import compact_index
 from indexer.errors import BuildError, BundleCorruptError
 from indexer.lexical import LEXICAL_FILES, LexicalIndex, Words, write_lexical
 from indexer.lexical.base import K1, B
+from indexer.progress import BuildingLexicalIndex
 from indexer.search.results import StageClock
 from indexer.storage.manifest import FILE_NAME, Manifest
 from models import InvalidOptionError
@@ -237,8 +238,8 @@ def test_numbers_of_rows_given_anew_do_not_mix_documents_up(tmp_path, monkeypatc
 def test_an_interrupted_build_with_other_words_is_refused(tmp_path):
     corpus = Corpus([write_lines(tmp_path / "c.jsonl", [{"_id": str(i), "text": t} for i, t in enumerate(TEXTS)])])
 
-    def interrupt(event, facts):
-        if event == "lexical":
+    def interrupt(event):
+        if isinstance(event, BuildingLexicalIndex):
             raise KeyboardInterrupt
 
     options = BuildOptions(dims=16, lexical=LEXICAL)

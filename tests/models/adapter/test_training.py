@@ -8,6 +8,7 @@ from models.adapter.options import AdapterOptions
 from models.adapter.rows import AdapterRows
 from models.adapter.training import _ordered, _principal, learn_adapter
 from models.evaluation.prefix_recall import prefix_recall
+from models.progress import Evaluated, Step
 
 DIMENSION = 24
 
@@ -29,7 +30,7 @@ def options(**changes):
 @pytest.fixture(scope="module")
 def learned():
     events = []
-    return learn_adapter(make_vectors(1500, 0), options(), report=lambda *event: events.append(event)), events
+    return learn_adapter(make_vectors(1500, 0), options(), report=events.append), events
 
 
 def test_prefixes_are_worth_more_than_pcas_and_pcas_more_than_truncation(learned):
@@ -52,8 +53,8 @@ def test_whole_scores_are_unchanged(learned):
 
 def test_what_happens_is_told_and_kept(learned, tmp_path):
     result, events = learned
-    assert [name for name, _ in events].count("step") == result.steps == 60
-    assert [facts["step"] for name, facts in events if name == "evaluation"] == [20, 40, 60]
+    assert sum(isinstance(event, Step) for event in events) == result.steps == 60
+    assert [event.step for event in events if isinstance(event, Evaluated)] == [20, 40, 60]
     assert result.stopped == "finished"
     assert (result.documents, result.queries) == (900, 300)
     result.save(tmp_path)
@@ -91,8 +92,8 @@ def test_it_stops_in_time_and_keeps_what_it_has():
 
 
 def test_an_interrupt_keeps_the_best_so_far():
-    def interrupt(event, facts):
-        if event == "step" and facts["step"] == 3:
+    def interrupt(event):
+        if isinstance(event, Step) and event.step == 3:
             raise KeyboardInterrupt
 
     result = learn_adapter(make_vectors(600, 0), options(evaluate_every=2), report=interrupt)

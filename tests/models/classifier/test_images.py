@@ -16,6 +16,7 @@ from models.classifier.vision_model import base_vision_model, new_vision_model
 from models.data.images import read_image
 from models.data.labelled_images import LabelledImage, list_labelled_images, split_labelled_images
 from models.encoders.image import ImageModelEncoder
+from models.progress import Evaluated, TrainingStarted
 from tests.models.image_models import DIMENSION, make_clip, make_vit, write_digits
 
 NESTING = Nesting((4, 8, 16, 32, 64))
@@ -35,7 +36,7 @@ def trained(digits, tmp_path_factory):
     options = ImageTrainingOptions(nesting=NESTING, epochs=6, device="cpu")
     parts = split_labelled_images(list_labelled_images(digits), 0.1, seed=0)
     events = []
-    result = train_images(parts, options, report=lambda event, facts: events.append(event))
+    result = train_images(parts, options, report=events.append)
     out = tmp_path_factory.mktemp("model") / "digits"
     save_image_classifier(result, out, options, None)
     return result, out, events
@@ -53,8 +54,8 @@ def test_digits_of_other_hands_are_told_at_every_size(trained):
     assert min(result.test.values()) > 0.88
     assert result.test[64] > 0.92
     assert (result.stopped, len(result.history), result.rejected) == ("finished", 6, [])
-    assert events[0] == "start"
-    assert events.count("evaluation") == 6
+    assert isinstance(events[0], TrainingStarted)
+    assert sum(isinstance(event, Evaluated) for event in events) == 6
 
 
 def test_the_model_is_an_encoder_and_a_classifier_again(trained, digits):

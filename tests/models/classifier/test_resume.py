@@ -17,6 +17,7 @@ from models.classifier.training import data_hash
 from models.data.labelled_images import list_labelled_images, split_labelled_images
 from models.data.labelled_texts import split_labelled
 from models.directory.output import check_output
+from models.progress import Evaluated, Step, silent
 from tests.conftest import make_encoder
 from tests.models.classifier.test_texts import make_items
 from tests.models.image_models import make_vit, write_digits
@@ -36,8 +37,8 @@ class Texts:
     def other(self, root: Path):
         return Texts(root, count=390)
 
-    def train(self, out=None, report=lambda event, facts: None, **changes):
-        return train_classifier(self.data, replace(self.options, **changes), report, out=out)
+    def train(self, out=None, report=silent, **changes):
+        return train_classifier(self.data, replace(self.options, **changes), out=out, report=report)
 
     def save(self, result, out):
         save_classifier(result, out, self.options, "tiny")
@@ -56,8 +57,8 @@ class Images:
     def other(self, root: Path):
         return Images(root, count=75)
 
-    def train(self, out=None, report=lambda event, facts: None, **changes):
-        return train_images(self.parts, replace(self.options, **changes), self.base, report, out=out)
+    def train(self, out=None, report=silent, **changes):
+        return train_images(self.parts, replace(self.options, **changes), self.base, out=out, report=report)
 
     def save(self, result, out):
         save_image_classifier(result, out, self.options, None)
@@ -76,17 +77,21 @@ def trainer(request, tmp_path):
     return MAKERS[request.param](tmp_path / "data")
 
 
-def raise_at(event, number=1, error=KeyboardInterrupt):
-    """Report that is interrupted at the given event of its kind."""
+def raise_at(kind, number=1, error=KeyboardInterrupt):
+    """A report callback that raises at the given event of a type."""
     seen = []
 
-    def report(name, facts):
-        if name == event:
-            seen.append(facts)
+    def report(event):
+        if isinstance(event, kind):
+            seen.append(event)
             if len(seen) == number:
                 raise error
 
     return report
+
+
+def steps_of(events):
+    return [event.step for event in events if isinstance(event, Step)]
 
 
 def assert_same(found, expected):
@@ -105,23 +110,22 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on_to_the_same_end(trainer, 
     whole = trainer.train()
     assert whole.stopped == "finished"
     out = tmp_path / "model"
-    steps = []
-    trainer.train(tmp_path / "counted", lambda event, facts: steps.append(facts) if event == "step" else None)
-    an_epoch = len(steps) // 4
+    events = []
+    trainer.train(tmp_path / "counted", events.append)
+    total = len(steps_of(events))
+    an_epoch = total // 4
 
-    stopped = trainer.train(out, raise_at("step", 2 * an_epoch + 2))
+    stopped = trainer.train(out, raise_at(Step, 2 * an_epoch + 2))
     assert (stopped.stopped, len(stopped.history)) == ("interrupted", 2)
     assert stopped.history == whole.history[:2]
     trainer.save(stopped, out)
     assert Classifier.load(out).labels == whole.classifier.labels, "what there is can be used"
     check_output(out, restart=False)
 
-    events = []
-    resumed = trainer.train(out, lambda *event: events.append(event))
-    assert events[0][1]["done"] == 2 * an_epoch
-    assert [facts["step"] for event, facts in events if event == "step"] == list(
-        range(2 * an_epoch + 1, len(steps) + 1)
-    )
+    events.clear()
+    resumed = trainer.train(out, events.append)
+    assert events[0].done == 2 * an_epoch
+    assert steps_of(events) == list(range(2 * an_epoch + 1, total + 1))
     assert_same(resumed, whole)
     trainer.save(resumed, out)
     assert not (out / "checkpoint").exists()
@@ -136,14 +140,14 @@ class TestCheckpoints:
         whole, killed = trainer.train(), RuntimeError("killed")
         for _ in range(3):
             with pytest.raises(RuntimeError, match="killed"):
-                trainer.train(tmp_path / "model", raise_at("evaluation", error=killed))
-        steps = []
-        report = lambda event, facts: steps.append(facts["step"]) if event == "step" else None  # noqa: E731
-        assert_same(trainer.train(tmp_path / "model", report), whole)
+                trainer.train(tmp_path / "model", raise_at(Evaluated, error=killed))
+        events = []
+        assert_same(trainer.train(tmp_path / "model", events.append), whole)
+        steps = steps_of(events)
         assert len(steps) == steps[-1] // 4, "three epochs were done, one is left"
-        steps.clear()
-        assert_same(trainer.train(tmp_path / "model", report), whole)
-        assert not steps, "killed before the model was written, it need not train again"
+        events.clear()
+        assert_same(trainer.train(tmp_path / "model", events.append), whole)
+        assert not steps_of(events), "killed before the model was written, it need not train again"
 
     def test_an_early_stop_counts_the_epochs_before_an_interrupt(self, trainer, tmp_path):
         slow = {"epochs": 9, "learning_rate": 1e-12, "patience": 2}
@@ -151,20 +155,20 @@ class TestCheckpoints:
         assert whole.stopped == "early stop"
         assert len(whole.history) == whole.best_epoch + 2
         with pytest.raises(RuntimeError):
-            trainer.train(tmp_path / "model", raise_at("evaluation", 2, RuntimeError), **slow)
+            trainer.train(tmp_path / "model", raise_at(Evaluated, 2, RuntimeError), **slow)
         assert_same(trainer.train(tmp_path / "model", **slow), whole)
 
     def test_an_interrupt_before_anything_was_measured_is_passed_on(self, trainer, tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            trainer.train(tmp_path / "model", raise_at("step", 2))
+            trainer.train(tmp_path / "model", raise_at(Step, 2))
         assert not (tmp_path / "model").exists()
         # Without a place for checkpoints nothing is kept.
         with pytest.raises(KeyboardInterrupt):
-            trainer.train(None, raise_at("evaluation", 3))
+            trainer.train(None, raise_at(Evaluated, 3))
 
     def test_a_checkpoint_of_another_run_is_refused_with_the_difference(self, trainer, tmp_path):
         out = tmp_path / "model"
-        trainer.train(out, raise_at("evaluation", 2))
+        trainer.train(out, raise_at(Evaluated, 2))
         message = r"another run: it had \{'batch_size': 32, 'seed': 0\}, this run has \{'batch_size': 16, 'seed': 1\}"
         with pytest.raises(TrainingError, match=message + r".*--restart to begin anew"):
             trainer.train(out, batch_size=16, seed=1)
@@ -176,16 +180,16 @@ class TestCheckpoints:
         assert len(trainer.train(out, batch_size=16, epochs=1).history) == 1
 
     def test_patience_time_and_device_may_change_between_two_parts_of_a_run(self, trainer, tmp_path):
-        trainer.train(tmp_path / "model", raise_at("evaluation", 1))
+        trainer.train(tmp_path / "model", raise_at(Evaluated, 1))
         result = trainer.train(tmp_path / "model", max_seconds=1e-6, patience=5, device="auto")
         assert (result.stopped, len(result.history)) == ("time limit", 2)
 
 
 def test_another_base_is_another_run(tmp_path):
     texts, images = Texts(tmp_path), Images(tmp_path)
-    texts.train(tmp_path / "texts", raise_at("evaluation", 1))
+    texts.train(tmp_path / "texts", raise_at(Evaluated, 1))
     texts.data = replace(texts.data, base=make_encoder(seed=1))
-    images.train(tmp_path / "images", raise_at("evaluation", 1))
+    images.train(tmp_path / "images", raise_at(Evaluated, 1))
     images.base = str(make_vit(tmp_path / "vit"))
     for trainer, was in ((texts, r"'\w{64}'"), (images, "None")):
         with pytest.raises(TrainingError, match=rf"it had \{{'base_hash': {was}\}}, this run has"):

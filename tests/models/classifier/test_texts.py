@@ -15,6 +15,7 @@ from models.classifier.texts import classifier_vectors, resized, save_classifier
 from models.classifier.training import accuracy
 from models.data.labelled_texts import LabelledText, is_labelled, read_labelled, split_labelled
 from models.directory.output import check_output
+from models.progress import Evaluated, Step, TrainingStarted
 from tests.conftest import WORDS, make_encoder, write_lines
 
 NESTING = Nesting((2, 8, 32))
@@ -60,7 +61,7 @@ def events():
 
 @pytest.fixture(scope="module")
 def trained(data, events):
-    return train_classifier(data, options(), lambda *event: events.append(event))
+    return train_classifier(data, options(), report=events.append)
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +88,11 @@ def test_the_best_epoch_is_kept(trained, data):
 
 
 def test_events_tell_steps_and_evaluations(events, trained):
-    assert events[0][0] == "start"
-    assert events[0][1]["training"] > events[0][1]["validation"] > 100
-    steps = [facts["step"] for event, facts in events if event == "step"]
-    assert steps == list(range(1, events[0][1]["steps"] + 1))
-    losses = [facts["loss"] for event, facts in events if event == "evaluation"]
+    assert isinstance(events[0], TrainingStarted)
+    assert events[0].training > events[0].validation > 100
+    steps = [event.step for event in events if isinstance(event, Step)]
+    assert steps == list(range(1, events[0].steps + 1))
+    losses = [event.losses for event in events if isinstance(event, Evaluated)]
     assert losses[-1][32] < losses[0][32]
 
 

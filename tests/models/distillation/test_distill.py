@@ -18,6 +18,7 @@ from models.distillation.teacher import Teacher
 from models.distillation.training import distillation_loss, ranking_loss
 from models.distillation.vocabulary import assistant_words, down_weighted, student_table, student_vocabulary
 from models.encoders.transformer import SentenceTransformerEncoder
+from models.progress import DistillationStarted, Step
 from tests.models.training.test_contrastive import weights
 
 KNOWN = ["red", "blue", "green", "cat", "dog", "bird", "runs", "sleeps", "sky", "##line", "##fish", "air"]
@@ -67,8 +68,7 @@ def options(**changes):
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory, teacher):
     out, events = tmp_path_factory.mktemp("distilled") / "student", []
-    report = lambda *event: events.append(event)  # noqa: E731
-    return distill(make_texts(), make_pairs(), str(teacher), out, options(), report=report), events
+    return distill(make_texts(), make_pairs(), str(teacher), out, options(), report=events.append), events
 
 
 def test_the_student_finds_the_teachers_neighbours_better_than_before_training(teacher, tmp_path):
@@ -107,28 +107,27 @@ def test_record_card_and_events_tell_what_was_done(distilled):
     card = (result.directory / "README.md").read_text()
     assert load_encoder(str(result.directory)).content_hash in card
     assert f"| 24 | {result.agreement[24]:.3f} | {result.ndcg[24]:.3f} |" in card
-    assert events[0][0] == "start"
-    steps = [facts for event, facts in events if event == "step"]
-    assert (steps[-1]["step"], steps[-1]["total"]) == (150, 150)
-    assert np.mean([facts["loss"] for facts in steps[-5:]]) < np.mean([facts["loss"] for facts in steps[:5]])
+    assert isinstance(events[0], DistillationStarted)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert (steps[-1].step, steps[-1].total) == (150, 150)
+    assert np.mean([step.loss for step in steps[-5:]]) < np.mean([step.loss for step in steps[:5]])
     assert not (result.directory / "checkpoint").exists()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_student_without_asking_the_teacher_again(
     distilled, teacher, tmp_path, monkeypatch
 ):
-    def interrupt(event, facts):
-        if event == "step" and facts["step"] == 20:
+    def interrupt(event):
+        if isinstance(event, Step) and event.step == 20:
             raise KeyboardInterrupt
 
     out = tmp_path / "student"
     with pytest.raises(KeyboardInterrupt):
         distill(make_texts(), make_pairs(), str(teacher), out, options(), report=interrupt)
     monkeypatch.setattr(Teacher, "_encode", None)
-    steps = []
-    report = lambda event, facts: steps.append(facts["step"]) if event == "step" else None  # noqa: E731
-    distill(make_texts(), make_pairs(), str(teacher), out, options(), report=report)
-    assert steps[0] == 21
+    events = []
+    distill(make_texts(), make_pairs(), str(teacher), out, options(), report=events.append)
+    assert next(event.step for event in events if isinstance(event, Step)) == 21
     np.testing.assert_allclose(weights(out), weights(distilled[0].directory), atol=1e-6)
 
 

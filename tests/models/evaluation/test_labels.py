@@ -6,6 +6,7 @@ import pytest
 from models import InvalidOptionError, truncate
 from models.evaluation.labels import EvaluationOptions, between, evaluate_labels
 from models.evaluation.probe import linear_probe
+from models.progress import Evaluating
 from tests.models.evaluation.conftest import QUICK
 
 
@@ -65,7 +66,7 @@ def test_parts_that_are_switched_off_are_skipped(labelled_vectors):
     told = []
     options = EvaluationOptions(interpolated=False, shots=(), linear=False, candidates=50)
     evaluation = evaluate_labels(*labelled_vectors, (8, 32), options=options, report=told.append)
-    assert told == ["retrieval"]
+    assert told == [Evaluating(what="retrieval")]
     assert [(score.size, score.linear, score.few_shot) for score in evaluation.sizes] == [(8, None, {}), (32, None, {})]
     adaptive, funnel = evaluation.retrieval
     assert funnel.plan.sizes == (8, 16, 32)

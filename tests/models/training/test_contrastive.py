@@ -7,6 +7,7 @@ from sentence_transformers import SentenceTransformer
 
 from models import InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
 from models.data.pairs import Pair
+from models.progress import Evaluated, Step, TrainingStarted
 from models.training.contrastive import train
 from models.training.options import TrainingOptions
 from tests.conftest import WORDS
@@ -30,8 +31,8 @@ def options(**changes):
 
 
 def interrupt_at(step):
-    def report(event, facts):
-        if event == "step" and facts["step"] == step:
+    def report(event):
+        if isinstance(event, Step) and event.step == step:
             raise KeyboardInterrupt
 
     return report
@@ -50,7 +51,7 @@ def trained(tmp_path_factory, model_directory):
         str(model_directory),
         out,
         options(epochs=20, learning_rate=0.2),
-        report=lambda *event: events.append(event),
+        report=events.append,
     )
     return result, events
 
@@ -65,14 +66,15 @@ def test_every_size_gets_better(trained):
 
 def test_losses_are_reported_by_size_and_fall(trained):
     _, events = trained
-    assert events[0][0] == "start"
-    assert events[0][1]["sizes"] == [8, 32]
-    losses = [facts["loss"] for event, facts in events if event == "step"]
+    assert isinstance(events[0], TrainingStarted)
+    assert events[0].sizes == (8, 32)
+    losses = [event.losses for event in events if isinstance(event, Step)]
     assert losses[-1][8] < losses[0][8]
     assert losses[-1][32] < losses[0][32]
-    evaluations = [facts for event, facts in events if event == "evaluation"]
-    assert evaluations[0]["step"] == 0
-    assert evaluations[-1]["ndcg@10"].keys() == {8, 32}
+    evaluations = [event for event in events if isinstance(event, Evaluated)]
+    assert evaluations[0].step == 0
+    assert evaluations[-1].metric == "ndcg@10"
+    assert evaluations[-1].scores.keys() == {8, 32}
 
 
 def test_the_result_is_a_sentence_transformers_model_that_also_loads_back_here(trained):
@@ -109,9 +111,9 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on_to_the_same_end(tmp_path,
     assert stopped.stopped == "interrupted"
     assert stopped.best_step > 0
     assert load_encoder(str(tmp_path / "stopped")).nesting == NESTING, "what there is can be used"
-    steps = []
-    report = lambda event, facts: steps.append(facts["step"]) if event == "step" else None  # noqa: E731
-    resumed = train(pairs, base, tmp_path / "stopped", options(), report=report)
+    events = []
+    resumed = train(pairs, base, tmp_path / "stopped", options(), report=events.append)
+    steps = [event.step for event in events if isinstance(event, Step)]
     assert resumed.stopped == "finished"
     assert steps[0] == stopped.steps + 1, "it goes on from the last checkpoint"
     assert (resumed.after, resumed.best_step) == (whole.after, whole.best_step)

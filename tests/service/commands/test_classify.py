@@ -6,6 +6,7 @@ import pytest
 from models.classifier.cascade import choose
 from models.classifier.classifier import Classifier
 from models.classifier.text_options import ClassificationOptions
+from models.progress import Step
 from tests.conftest import write_lines
 from tests.models.classifier.test_texts import make_items
 
@@ -100,7 +101,7 @@ def test_an_image_is_no_text(mrl, model, tmp_path, monkeypatch):
 def test_ctrl_c_keeps_the_best_and_the_same_command_goes_on(mrl, rows, model_directory, tmp_path, monkeypatch):
     arguments = ("train", rows, "--base", model_directory, "--out", tmp_path / "model", *TRAIN)
     with monkeypatch.context() as patch:
-        patch.setattr("service.commands.train_labelled.LabelledProgress.report", interrupt_at(20))
+        patch.setattr("service.commands.progress.TrainingProgress.report", interrupt_at(20))
         status, _, err = mrl(*arguments)
     assert status == 0, err
     assert "interrupted after 2 epochs" in err
@@ -123,8 +124,8 @@ def test_ctrl_c_keeps_the_best_and_the_same_command_goes_on(mrl, rows, model_dir
 def interrupt_at(step):
     """Draw nothing, and interrupt a run after a step."""
 
-    def report(display, event, facts):
-        if event == "step" and facts["step"] == step:
+    def report(display, event):
+        if isinstance(event, Step) and event.step == step:
             raise KeyboardInterrupt
 
     return report
