@@ -1,1 +1,1 @@
-"""Measurements. Each module is one benchmark: ``python -m benchmarks NAME``; results go to ``benchmarks/results``."""
+"""Benchmarks, one a module: ``python -m benchmarks NAME``. Results are written to ``benchmarks/results``."""

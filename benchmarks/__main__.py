@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those named: ``python -m benchmarks [quality] [retrieval] …``; results lie in ``results/``."""
+"""Run all benchmarks, or those named: ``python -m benchmarks [quality] [retrieval] …``; results go to ``results/``."""
 
 import importlib
 import sys

@@ -1,7 +1,7 @@
-"""Adapters for all-MiniLM-L6-v2, which was not trained nested: what a prefix finds of an exact search at 384.
+"""Adapters for all-MiniLM-L6-v2, which was not trained nested: recall of a prefix against exact search at 384.
 
-The first rows of the corpus are learned from; the others are searched, by names of packages that were not learned from
-and by some of the rows.
+Adapters learn from the first rows of the corpus. The remaining rows are searched, with held-out package names and with
+some of the rows as queries.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ _ENCODED = 1024
 
 
 def kept(path: Path, texts: Sequence[str], encode: Callable[[Sequence[str]], Vectors]) -> Vectors:
-    """Read vectors from a file, which is made first where it is missing."""
+    """Read vectors from a file, creating it first if it is missing."""
     if not path.exists():
         np.save(path, np.concatenate([encode(texts[i : i + _ENCODED]) for i in range(0, len(texts), _ENCODED)]))
     vectors: Vectors = np.load(path)
@@ -35,14 +35,14 @@ def kept(path: Path, texts: Sequence[str], encode: Callable[[Sequence[str]], Vec
 
 
 def principal(rows: Vectors, *, centred: bool) -> Vectors:
-    """Principal directions of the documents as rows."""
+    """The principal directions of the documents, as rows."""
     exact = rows.astype(np.float64)
     exact -= exact.mean(axis=0) if centred else 0
     return np.linalg.eigh(exact.T @ exact)[1].T[::-1].astype(np.float32)
 
 
 def measure(matrix: Vectors, searches: dict[str, tuple[Vectors, Vectors]]) -> dict[str, Any]:
-    """Recall by search, length of the shortlist and size."""
+    """Recall by kind of search, shortlist length and size."""
     mapped = {name: (queries @ matrix.T, rows @ matrix.T) for name, (queries, rows) in searches.items()}
     return {
         name: {
@@ -56,7 +56,7 @@ def measure(matrix: Vectors, searches: dict[str, tuple[Vectors, Vectors]]) -> di
 
 
 def interval(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread (lowest, highest) over the seeds, number by number."""
+    """Mean and range (lowest, highest) of each figure over the seeds."""
     if isinstance(results[0], dict):
         return {key: interval([one[key] for one in results]) for key in results[0]}
     return {"mean": round(float(np.mean(results)), 4), "lowest": min(results), "highest": max(results)}
@@ -82,7 +82,7 @@ def main() -> None:
         "truncation": measure(np.eye(vectors.shape[1], dtype=np.float32), searches),
         "PCA": measure(principal(learned, centred=False), searches),
         "PCA of centred vectors": measure(principal(learned, centred=True), searches),
-        # Where the adapter with queries starts: documents and queries count alike.
+        # The starting point of the adapter with queries: documents and queries have equal weight.
         "PCA, with queries": measure(
             principal(np.concatenate([learned / len(learned) ** 0.5, queries / len(queries) ** 0.5]), centred=False),
             searches,

@@ -1,9 +1,8 @@
-"""Damage at random places of an index: every changed bit is found, and none gives a wrong answer without a word.
+"""Bits flipped at random places of an index: every change is detected or harmless, never a silent wrong answer.
 
-One bit in one byte of one file is changed: of the generation's files, of CURRENT, of the journal. Then the index is
-verified, as ``mrl index verify`` does it, and opened and searched, as a service does it. Each trial must end in an
-error that names the file, or, where the byte means nothing (in a page that SQLite does not use, say), in the same
-answers and the same journal as before.
+A trial flips one bit in a file of the generation, in CURRENT or in the journal. The index is then verified as by
+``mrl index verify``, and opened and searched as by a service. The trial must end in an error that names the file or, if
+the byte is meaningless (in an unused page of SQLite, for example), in the same answers and the same journal as before.
 """
 
 import argparse
@@ -39,7 +38,7 @@ from service.demo.docstrings import read_docstrings
 
 
 def files_of(root: Path) -> list[Path]:
-    """Every file of an index that holds anything and that searches or updates read."""
+    """Every non-empty file of an index that searches or updates read."""
     generations = Generations(root)
     folder = generations.path(generations.require_published())
     files = [root / "CURRENT", *folder.iterdir(), *(root / FOLDER).iterdir()]
@@ -47,7 +46,7 @@ def files_of(root: Path) -> list[Path]:
 
 
 def verified(root: Path) -> None:
-    """Do as ``mrl index verify``."""
+    """Verify as ``mrl index verify`` does."""
     generations = Generations(root)
     folder = generations.path(generations.require_published())
     Manifest.read(folder).check(folder)
@@ -57,7 +56,7 @@ def verified(root: Path) -> None:
 
 @dataclass
 class State:
-    """What an index answers, and what its journal says."""
+    """The answers of an index, and the contents of its journal."""
 
     hits: Any
     operations: Any
@@ -72,7 +71,7 @@ class State:
 
 @contextmanager
 def damaged(path: Path, place: int, bit: int) -> Iterator[None]:
-    """Change a bit while the block runs."""
+    """Flip a bit for the duration of the block."""
     whole = path.read_bytes()
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
     try:
@@ -84,15 +83,15 @@ def damaged(path: Path, place: int, bit: int) -> Iterator[None]:
 
 
 def trial(root: Path, path: Path, place: int, bit: int, before: State, encoder: Encoder, queries: Sequence[str]) -> str:
-    """Damage a place; return how it was found: ``refused``, or ``harmless``.
+    """Damage a place and return the outcome: ``refused`` or ``harmless``.
 
     Raises:
-        AssertionError: it was not, or the error does not name the file.
+        AssertionError: the damage changed an answer, or the error does not name the file.
     """
     steps: tuple[Callable[[], Any], ...] = (lambda: verified(root), lambda: State.of(root, encoder, queries))
     with damaged(path, place, bit):
         found = [_found(step, path, before) for step in steps]
-    # What is no part of the generation may have bytes that mean nothing, but both must say so.
+    # Files outside the generation may have meaningless bytes, but both checks must agree.
     right = ["refused"] * 2 if path.parent.name.isdecimal() else found[:1] * 2
     assert found == right, f"{path.relative_to(root)}, byte {place}, bit {bit}: {found}"
     return found[0]
@@ -107,7 +106,7 @@ def _found(step: Callable[[], Any], path: Path, before: State) -> str:
 
 
 def trials(root: Path, encoder: Encoder, queries: Sequence[str], count: int, seed: int) -> dict[str, Counter[str]]:
-    """Damage ``count`` random places, as many in each file; return by file what came of it."""
+    """Damage ``count`` random places, equally many in each file; return the outcomes by file."""
     moments = random.Random(seed)
     before = State.of(root, encoder, queries)
     files = files_of(root)

@@ -1,7 +1,7 @@
-"""MRL on images: top-1 at every size of one nested model against a model for each size alone (FF), and MRL-E.
+"""MRL on images: top-1 at every size of one nested model, against a separate model for each size (FF), and MRL-E.
 
-Scikit-learn's digits (1,797 images of 8 × 8 pixels); the last quarter, in the order of the data set, is for testing: it
-was written by other hands than the rest.
+Scikit-learn's digits (1,797 images of 8 × 8 pixels); the last quarter, in the order of the data set, is the test
+part: it was written by different people than the rest.
 """
 
 import tempfile

@@ -1,7 +1,7 @@
-"""``kill -9`` at random moments of a build: the earlier generation must answer, the rerun must finish the same.
+"""``kill -9`` at random moments of a build: the earlier generation still answers, and the rerun finishes identically.
 
-Every trial starts from an index with a published generation, builds a larger corpus into it by the command a user
-types, kills that at a random moment, and checks what is left.
+Each trial starts from an index with a published generation, builds a larger corpus into it with the user's command,
+kills that at a random moment, and checks what is left.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def build(corpus: Path, out: Path) -> dict[str, Any]:
 
 
 def content(out: Path) -> tuple[Any, ...]:
-    """What must be the same however often a build was killed; the graph's links follow the threads' luck."""
+    """What must be identical however often a build was killed. A graph's links depend on the timing of threads."""
     with Index.open(out) as index:
         folder, hits = index.opened.path, index.search([QUERY], SearchOptions(dims=index.dimension)).hits
         manifest = Manifest.read(folder)
@@ -96,7 +96,7 @@ def main() -> None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             killed = process.returncode == -signal.SIGKILL
-            # Killed after the new generation had taken the earlier one's place, all of the new one must be there.
+            # If the kill came after the new generation was published, it must be complete.
             served = "earlier" if answers(out) == before else "new"
             assert served == "earlier" or content(out) == expected, "neither generation answers as it should"
             result = build(root / "new.jsonl", out)

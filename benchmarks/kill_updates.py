@@ -1,7 +1,7 @@
-"""``kill -9`` at random moments of updates and compactions: nothing acknowledged is lost, nothing half done is seen.
+"""``kill -9`` at random moments of updates and compactions: no acknowledged update is lost, no partial batch seen.
 
-In every trial one process upserts and deletes, and tells what was acknowledged; another compacts again and again. Both
-are killed at a random moment. What is left must be the acknowledged state, or that and the one batch under way.
+In each trial, one process upserts and deletes, and reports what was acknowledged; another compacts repeatedly. Both are
+killed at a random moment. What is left must be the acknowledged state, or that plus the batch in flight.
 """
 
 import argparse
@@ -28,7 +28,7 @@ QUERY = "parse a json string into python objects"
 
 
 def batch(number: int) -> tuple[list[Document], list[str]]:
-    """What step ``number`` upserts and deletes: of 300 ids some are new, some replaced, some gone again."""
+    """What step ``number`` upserts and deletes: of 300 ids, some are added, some replaced, some deleted."""
     moments = random.Random(number)
     ids = moments.sample(range(300), BATCH)
     documents = [Document(f"new {i}", f"text {i} of step {number}", {"step": number}) for i in ids[: BATCH - 5]]
@@ -50,7 +50,7 @@ def compact(root: Path) -> None:
 
 
 def states(last: int) -> list[dict[str, int]]:
-    """The step of each document after ``last`` acknowledged steps, and after each half of the next."""
+    """The step that wrote each document, after ``last`` acknowledged steps and after each half of the next."""
     state: dict[str, int] = {}
     for number in range(last + 1):
         documents, gone = batch(number)

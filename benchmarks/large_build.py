@@ -1,6 +1,6 @@
-"""One build of about a million rows by the command a user types: time, peak memory, bytes a row; then its searches.
+"""A build of about a million rows with the user's command: time, peak memory, bytes per row; then its searches.
 
-The build and the searches run in processes of their own, so that each one's memory is its own.
+The build and the searches run in separate processes, so that their memory is measured separately.
 """
 
 import json
@@ -29,7 +29,7 @@ PLANS = {
     "recall 0.99": SearchOptions(recall=0.99),
     "scan of 32 dimensions, K=200": SearchOptions(dims=32),
     "scan of 64 dimensions, K=200": SearchOptions(dims=64),
-    # One more than the structure's own size, which would be searched by the structure.
+    # Not the structure's size: that would be searched by the structure.
     "scan of 129 dimensions, K=200": SearchOptions(dims=129),
     "one exact search at 256 dimensions": SearchOptions(dims=256),
 }
@@ -70,7 +70,7 @@ def search(out: Path, queries: list[str], results: Any) -> None:
             started = time.perf_counter()
             index.rank(vector[None], plan)
             seconds.append(time.perf_counter() - started)
-        # A result that scores like the tenth of the exact answer counts as found: equal texts are interchangeable.
+        # A result that scores like the tenth exact neighbour counts as found: equal texts are interchangeable.
         recall = np.mean(scores >= exact[:, -1:] - _TIE)
         promise = plan.promise
         measured[name] = {
@@ -84,7 +84,7 @@ def search(out: Path, queries: list[str], results: Any) -> None:
 
 
 def _anonymous_bytes() -> int:
-    """Memory that is this process's own: mapped vectors, which the system may drop, are not in it."""
+    """The process's own memory, without memory-mapped vectors, which the system may evict."""
     return int(re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     import pyarrow.parquet as pq
 
     corpus = data_file("packages.parquet")
-    # The last rows' names, as words: "pypi:django-cotton-bs5" is asked for as "django cotton bs5".
+    # The last rows' names, as words: "pypi:django-cotton-bs5" becomes the query "django cotton bs5".
     names = pq.read_table(corpus, columns=["id"]).column("id")[-QUERIES:].to_pylist()
     queries = [re.sub(r"[^A-Za-z0-9]+", " ", name.split(":", 1)[-1]).strip() for name in names]
     with tempfile.TemporaryDirectory() as out:

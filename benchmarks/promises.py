@@ -1,11 +1,11 @@
-"""Do calibrated plans hold what they promise, on queries that calibration never saw?
+"""Do calibrated plans keep their promise on queries that calibration never saw?
 
-Every index is calibrated with several seeds, with stand-ins sampled from the corpus and with half of the real queries
-given; then every plan is run over the real queries that were not given. A plan holds its promise where its mean recall
-over them is at or above its lower bound.
+Every index is calibrated with several seeds, both with queries sampled from the corpus and with half of the real
+queries. Every plan is then run over the held-out real queries. A plan keeps its promise if its mean recall over them is
+at or above its lower bound.
 
-Cranfield and CISI are so small that a scan is the fastest plan of all, and nothing would be promised but that. There
-time is counted in multiply-adds instead, as if the rows were many, so that plans with less than full recall are chosen.
+Cranfield and CISI are so small that a scan is the fastest plan, and the only one chosen. There, cost is counted in
+multiply-adds, as if there were many rows, so that plans with less than full recall are chosen.
 """
 
 import argparse
@@ -42,7 +42,7 @@ UNSEEN_NAMES = 5000
 
 
 class WorkMeter(Meter):
-    """Counts millions of multiply-adds in place of milliseconds."""
+    """Counts millions of multiply-adds instead of milliseconds."""
 
     def __init__(self, opened: OpenedGeneration, queries: Vectors) -> None:
         super().__init__(opened.ranker, cores())
@@ -58,7 +58,7 @@ class WorkMeter(Meter):
         looked_at = float(len(self._opened.vectors))
         if plan.structure != SCAN:
             looked_at = self._looked_at(plan, plan.effort)
-            # Times are asked for with a second look for every query, or for none.
+            # Costs are measured with a second look for every query, or for none.
             looked_at += self._looked_at(plan, plan.second_look.effort) if plan.second_look else 0
         if plan.single:
             return looked_at * plan.dims
@@ -81,7 +81,7 @@ def check(
     seed: int,
     seconds: float | None,
 ) -> list[dict[str, Any]]:
-    """Calibrate once and run every plan, and the plan chosen for each target, over the real queries not given."""
+    """Calibrate once, then run every plan, and the plan chosen for each target, over the held-out real queries."""
     real = answered.queries.vectors
     order = np.random.default_rng(seed).permutation(len(real))
     known, unseen = real[order[:given]], [answered.part(order[given:])]
@@ -159,7 +159,7 @@ def packages(rows: int, folder: Path) -> tuple[Path, list[str]]:
     unseen = table.column("id")[-UNSEEN_NAMES:].to_pylist()
     path = folder / "packages.parquet"
     pq.write_table(table.slice(0, min(rows, len(table) - UNSEEN_NAMES)), path)
-    # "pypi:django-cotton-bs5" is asked for as "django cotton bs5".
+    # "pypi:django-cotton-bs5" becomes the query "django cotton bs5".
     names = [re.sub(r"[^A-Za-z0-9]+", " ", name.split(":", 1)[-1]).strip() for name in unseen]
     return path, [name for name in names if name]
 

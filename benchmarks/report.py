@@ -1,4 +1,4 @@
-"""Where results go and what machine made them."""
+"""Where results are written, and the machine that produced them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """The environment that figures depend on."""
     model = next(
         (
             line.split(":", 1)[1].strip()
@@ -36,7 +36,7 @@ def save(name: str, results: dict[str, Any]) -> None:
 
 
 def data_file(name: str) -> Path:
-    """Find a data set below MRL_DATA_DIR, or end with what to set."""
+    """Find a data set below MRL_DATA_DIR, or exit saying what to set."""
     root = os.environ.get("MRL_DATA_DIR")
     if not root:
         sys.exit("set MRL_DATA_DIR to the folder that holds packages.parquet, cranfield/ and cisi/")

@@ -1,6 +1,6 @@
-"""The rerank: what each storage costs in recall, how fast rows are read at random, and its share of a search.
+"""The rerank: recall of each storage format, speed of random row reads, and the rerank's share of a search.
 
-Needs the vectors of ``benchmarks.retrieval``; the share is of the index "ours-small" built there, where there is one.
+Needs the vectors of ``benchmarks.retrieval``; the share is measured on the index "ours-small", if it was built there.
 """
 
 import time
@@ -23,7 +23,7 @@ _TIE = 1e-6
 
 
 def bandwidth() -> float:
-    """Bytes a second of reading memory in order on one thread: the bound of anything that reads."""
+    """Bytes per second of sequential reads on one thread: the upper bound of any reader."""
     data = np.ones(1 << 27, dtype=np.float32)
     seconds = []
     for _ in range(5):
@@ -56,7 +56,7 @@ def measure(vectors: Any, queries: Any, storage: str) -> dict[str, Any]:
 
 
 def share(root: Path, queries: Any) -> dict[str, Any]:
-    """The rerank's part of the time of single searches, by the plan of each promised recall."""
+    """The rerank's share of the latency of single searches, by the plan of each promised recall."""
     result = {}
     with Index.open(root) as index:
         for recall in (0.9, 0.95, 0.99):

@@ -1,8 +1,8 @@
-"""Fuzz the service by its own OpenAPI document: ``python -m benchmarks.service_fuzz --cases 20000``.
+"""Fuzz the service against its own OpenAPI document: ``python -m benchmarks.service_fuzz --cases 20000``.
 
-schemathesis makes requests that the document allows and such as it forbids, for each operation and in sequences, and
-checks each answer by all it knows. The figures are the requests sent, the answers of 5xx other than 503, and the
-failures by check and operation, each with the request that shows it.
+schemathesis generates valid and invalid requests for each operation and in sequences, and runs all of its checks on
+each answer. The figures are the requests sent, the answers of 5xx other than 503, and the failures by check and
+operation, each with a request that reproduces it.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def fuzz(url: str, key: str, examples: int, seed: int, report: Path) -> list[dic
         *("--generation-database", "none", "--output-sanitize", "false"),
         *("--report", "ndjson", "--report-ndjson-path", str(report)),
     ]
-    # Neither proxies nor the settings of whoever runs this.
+    # Without proxies or the settings of the caller's environment.
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     environment["SCHEMATHESIS_HOOKS"] = str(Path(__file__).with_name("service_fuzz_hooks.py"))
     subprocess.run(command, check=False, env=environment, cwd=report.parent)
@@ -73,9 +73,9 @@ def operations() -> set[str]:
 
 
 def summarise(events: list[dict[str, Any]], known: set[str]) -> dict[str, Any]:
-    """Count what was sent and what failed; of each kind of failure the shortest request is kept.
+    """Count requests and failures; the shortest request of each kind of failure is kept.
 
-    Methods that a path does not have are counted together.
+    Unsupported methods are counted together.
     """
     sent: Counter[str] = Counter()
     statuses: dict[str, Counter[str]] = {}
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     known = operations()
-    # A quarter more, because what takes no parameters is asked a few times only.
+    # A quarter more, because operations without parameters get only a few requests.
     examples = math.ceil(1.25 * options.cases / len(known))
     key = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +154,7 @@ def main() -> None:
         started = time.monotonic()
         with running(settings) as url:
             events = fuzz(url, key, examples, options.seed, root / "report.ndjson")
-            # It has to answer yet.
+            # The service must still answer.
             httpx.get(f"{url}/readyz", trust_env=False).raise_for_status()
         seconds = time.monotonic() - started
     save("service_fuzz", {"seed": options.seed, "seconds": round(seconds), **summarise(events, known)})

@@ -1,4 +1,4 @@
-"""Loaded by schemathesis: how it writes JSON Lines, of which it knows nothing."""
+"""Loaded by schemathesis: a serialiser for JSON Lines, which it lacks."""
 
 import schemathesis
 from schemathesis import SerializationContext

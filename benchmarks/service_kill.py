@@ -1,9 +1,9 @@
-"""``kill -9`` of a service at random moments of its clients' writes: no acknowledged write is lost, none is half there.
+"""``kill -9`` of a service at random moments of its clients' writes: no acknowledged write is lost or half applied.
 
-A served index gets bulk upserts, single upserts and deletes over HTTP from several clients, and folds them into new
-generations in between. Again and again the server and whatever it has started are killed, mostly in the middle of
-writes, sometimes while it starts. The server that is started next must have every id in the state of its last
-acknowledged write or of a later one that was sent, in what it reads by id as in what it finds by searching.
+A served index gets bulk upserts, single upserts and deletes over HTTP from several clients, and compacts in between.
+The server and its child processes are killed repeatedly, mostly during writes, sometimes during start-up. After each
+restart, every id must be in the state of its last acknowledged write, or of a later one that was sent, both when read
+by id and when found by a search.
 """
 
 import argparse
@@ -33,22 +33,22 @@ from models import load_encoder
 ROWS = 300
 CLIENTS = 3
 IDS = 60
-"""Of each client; no two write to the same."""
+"""Ids of each client; no two clients write to the same id."""
 DELETED = "deleted"
 START_SECONDS = 60
 KILLED_AT_START = 0.1
-"""Share of the kills that come before the server is ready."""
+"""Share of kills before the server is ready."""
 LONG = 0.25
-"""Share of the others that come late enough for a compaction to have been published."""
+"""Share of the remaining kills late enough for a compaction to have been published."""
 
 
 @dataclass
 class State:
-    """What one client knows of its documents: values are numbers that never repeat.
+    """A client's view of its documents. Values are numbers that never repeat.
 
     Attributes:
-        acknowledged: last acknowledged value of each id.
-        sent: values sent since, whose answers have not come.
+        acknowledged: the last acknowledged value of each id.
+        sent: values sent since, without an answer yet.
     """
 
     acknowledged: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class State:
 
 
 class Writer(threading.Thread):
-    """Writes, and reads what it has written, until the server is gone."""
+    """Writes, and reads its own writes back, until the server is gone."""
 
     def __init__(self, url: str, name: str, state: State, seed: str) -> None:
         super().__init__(name=name)
@@ -79,7 +79,7 @@ class Writer(threading.Thread):
                     self.write(client)
                     self.going.set()
         except httpx.TransportError:
-            pass  # it has been killed
+            pass  # the server was killed
         except BaseException as error:
             self.problem = error
 
@@ -115,7 +115,7 @@ class Writer(threading.Thread):
 def server(root: Path, port: int, log: Any) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "service", "serve", str(root), "--port", str(port), "--auth", "off"]
     options = ["--watch-share", "0", "--log-level", "warning", "--follow-seconds", "0.5", "--compact-after", "60"]
-    # A session of its own, so that a compaction that it has begun is killed with it.
+    # Its own session, so that a compaction it has started is killed with it.
     process = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
     try:
         yield process
@@ -138,7 +138,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def verify(url: str, states: dict[str, State]) -> int:
-    """Compare what the server has with what the clients know; take what it has as the state from here on."""
+    """Compare the server's state with the clients' views, and adopt it as the new state."""
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         body = {"query": "a document", "k": 1000, "candidates": 1000, "include": ["value"]}
         hits = client.post("/v1/search", json=body).raise_for_status().json()["results"]

@@ -1,7 +1,7 @@
-"""The stop rule: what it leaves unread, the time that saves, and how both spread over easy and hard queries.
+"""The stop rule: candidates left unread, time saved, and how both vary between easy and hard queries.
 
-Exact shortlists of real queries; gaps are fitted on calibration queries, everything else is measured on others. The
-data sets are those of ``benchmarks.retrieval``, and Cranfield.
+Uses exact shortlists of real queries. Gaps are fitted on calibration queries; everything else is measured on held-out
+queries. The data sets are those of ``benchmarks.retrieval``, and Cranfield.
 """
 
 import json
@@ -43,13 +43,13 @@ SETS: tuple[tuple[str, Storage, tuple[int, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Questions:
-    """Queries with their exact shortlists, and what reading all of them gives.
+    """Queries with their exact shortlists, and the answers when all candidates are read.
 
     Attributes:
         queries: unit vectors, shape (n, D).
-        coarse, rows: the shortlists, shape (n, K).
-        scores: of the candidates at D, shape (n, K).
-        answer: the best k of them, scores and rows.
+        coarse, rows: scores and rows of the shortlists, shape (n, K).
+        scores: of the candidates at full dimension, shape (n, K).
+        answer: scores and rows of the best k.
         least: the k-th score of the whole index, shape (n, 1).
     """
 
@@ -61,7 +61,7 @@ class Questions:
     least: Vectors
 
     def cut(self, vectors: StoredVectors, candidates: int) -> "Questions":
-        """Return the same with shorter shortlists."""
+        """Return the same with shortened shortlists."""
         coarse, rows, scores = (np.ascontiguousarray(a[:, :candidates]) for a in (self.coarse, self.rows, self.scores))
         answer = vectors.rank(self.queries, rows, vectors.dimension, K, cores())
         return Questions(self.queries, coarse, rows, scores, answer, self.least)
@@ -73,12 +73,12 @@ class Questions:
 
     @cached_property
     def below(self) -> Vectors:
-        """How far under the k-th candidate's coarse score each candidate's lies, shape (n, K)."""
+        """How far each candidate's coarse score lies below the k-th candidate's, shape (n, K)."""
         return self.coarse[:, K - 1 : K] - self.coarse
 
 
 def load(name: str, storage: Storage) -> tuple[StoredVectors, Vectors, Vectors]:
-    """Return distinct rows as they are stored, queries to calibrate with, and queries to measure with."""
+    """Return distinct rows as stored, calibration queries, and test queries."""
     if name == "cranfield":
         encoder, folder = load_encoder("wordllama"), data_file("cranfield")
         texts = [
@@ -110,7 +110,7 @@ def measure(vectors: StoredVectors, norms: PrefixNorms, fitted: Questions, asked
         if len(gaps) * (1 - probability) >= 1:
             rules[f"gap, probability {probability}"] = (fit_gap(gaps, probability), None)
     found = {name: rerank(vectors, asked, *rule) for name, rule in rules.items()}
-    # Norms are given here for what they say of the answers; the times are those without.
+    # Norms are passed here for the share of certified answers; times are measured without them.
     proved = {name: rerank(vectors, asked, rule, norms).certified.mean() for name, (rule, _) in rules.items()}
     microseconds = timed(
         {
@@ -149,10 +149,10 @@ def rerank(
 
 
 def timed(calls: dict[str, Callable[[slice], Any]], queries: int) -> dict[str, float]:
-    """Return the median time of one query for each: the least of some rounds, in which they take turns.
+    """Return the median time per query of each call: the minimum over rounds in which the calls alternate.
 
-    A round asks all queries before the next call's turn: rows that the one before has read are out of the processor's
-    cache by then, where there are more of them than fit.
+    A round runs all queries of a call before the next call, so that rows read by the previous call have left the
+    processor's cache if they exceed it.
     """
     best = dict.fromkeys(calls, np.inf)
     parts = [slice(i, i + 1) for i in range(min(queries, TIMED))]
@@ -168,7 +168,7 @@ def timed(calls: dict[str, Callable[[slice], Any]], queries: int) -> dict[str, f
 
 
 def difficulty(asked: Questions, stopped: Stopped) -> dict[str, list[float]]:
-    """Return the mean number of candidates read in each fifth of the queries, easiest first, by three measures."""
+    """Return the mean number of candidates read by fifths of the queries, easiest first, by three measures of ease."""
     listed = (asked.rows[:, :, None] == asked.answer[1][:, None, :]).any(axis=2)
     measures = {
         "how many candidates lie before the answer's last": np.where(listed, np.arange(listed.shape[1]), 0).max(axis=1),
@@ -185,14 +185,14 @@ def difficulty(asked: Questions, stopped: Stopped) -> dict[str, list[float]]:
 
 
 def equal_recall(asked: Questions) -> dict[str, dict[str, float]]:
-    """Return what the cheapest fixed number of candidates and the smallest gap of a recall read, in hindsight."""
+    """Return the candidates read by the smallest fixed number and the smallest gap that reach a recall in hindsight."""
     fixed = asked.found.mean(axis=0)
     result = {}
     for recall in RECALLS:
         if recall > fixed[-1]:
             continue
         number = max(K, int(np.argmax(fixed >= recall)) + 1)
-        # Mean recall grows with the gap: the smallest is found by halving.
+        # Mean recall grows with the gap, so the smallest is found by bisection.
         low, high = 0.0, float(asked.below.max())
         for _ in range(30):
             middle = (low + high) / 2
@@ -207,9 +207,9 @@ def _with_gap(asked: Questions, gap: float) -> tuple[float, float]:
 
 
 def slack(norms: PrefixNorms, fitted: Questions, asked: Questions) -> dict[str, float]:
-    """Measure the rule that the gap stands in place of: the bound, its second term times a fitted number.
+    """Measure the rule that the gap replaces: the certificate with its second term scaled by a fitted factor.
 
-    What is read is counted as if the k-th best score were known from the start, so that a rerank reads more.
+    Candidates are counted as if the k-th best score were known from the start; a real rerank reads more.
     """
     needed = []
     for questions in (fitted, asked):
@@ -232,9 +232,9 @@ def _terms(norms: PrefixNorms, questions: Questions) -> tuple[Vectors, Vectors]:
 
 
 def proved_of_all(norms: PrefixNorms, asked: Questions) -> float:
-    """Return the share of queries whose answer no row outside of the shortlist can enter.
+    """Return the share of queries whose answer no row outside the shortlist can enter.
 
-    Outside, prefixes are no closer than the last candidate's; the bound is the highest over the norms that occur.
+    Outside, no prefix is closer than the last candidate's; the bound is the maximum over the norms that occur.
     """
     own = np.linalg.norm(asked.queries[:, : norms.dims], axis=1)
     along, across = own * asked.coarse[:, -1], np.sqrt(1 - own**2)

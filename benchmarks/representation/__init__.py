@@ -1,4 +1,4 @@
-"""The paper's experiments on a representation of labelled texts: Matryoshka training against every baseline."""
+"""The paper's experiments on labelled texts: Matryoshka training against every baseline."""
 
 from benchmarks.representation.cli import main
 

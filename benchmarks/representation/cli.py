@@ -23,7 +23,7 @@ from models.encoders.load import load_encoder
 
 
 def main() -> None:
-    """Measure every seed, write results and pictures, print the tables."""
+    """Measure every seed, write results and charts, print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.representation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=len(Settings().seeds))
     parser.add_argument("--epochs", type=int, help="default: that of the configuration")
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def texts_of(path: Path, family: str) -> set[str]:
-    """Texts of the rows whose id begins with a family's name."""
+    """The texts of rows whose id starts with the name of a family."""
     rows = (row.fields for row in read_rows(path) if isinstance(row, Row))
     return {fields["text"].strip() for fields in rows if fields["id"].startswith(family)}
 

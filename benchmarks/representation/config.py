@@ -1,4 +1,4 @@
-"""What is measured, and with which options; all of them were chosen by validation accuracy."""
+"""What is measured, and with which options, all chosen by validation accuracy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from models.nesting import Nesting
 
 DATA = "debian.parquet"
 FAMILY = "libghc-"
-"""Names of one family of packages: 42 % of the test part, generated descriptions, none in training or validation.
+"""Prefix of a family of packages: 42 % of the test part, generated descriptions, none in training or validation.
 
-With it, top-1 is mostly how well two labels of that one family are told apart, and changes by several points with the
-seed; so everything is measured on the whole test part and on what is left without the family.
+With it, top-1 mostly measures how well two labels of that family are separated, and varies by several points with the
+seed. So everything is measured both on the whole test part and without the family.
 """
 WHOLE, REST = "whole", f"without {FAMILY}*"
 NESTING = Nesting((8, 16, 32, 64, 128, 256, 512), (5.0, 2.5, 1.5, 1.0, 1.0, 1.0, 1.0))
@@ -24,12 +24,12 @@ class Settings:
 
     Attributes:
         nesting: sizes, and the loss weights of the nested kinds.
-        seeds: one training of every model for each.
-        base: what every model starts from.
-        training: options of every model alike, besides kind, sizes and seed.
+        seeds: every model is trained once for each.
+        base: the model that training starts from.
+        training: options shared by all models, except kind, sizes and seed.
         shortlist, candidates: adaptive retrieval's Ds and K; Dr is D.
-        few_shot_size: compared with D at one shot.
-        episodes: few-shot draws.
+        few_shot_size: the size compared with D at one shot.
+        episodes: number of few-shot draws.
     """
 
     nesting: Nesting = NESTING
@@ -43,5 +43,5 @@ class Settings:
 
     @property
     def claimed_dims(self) -> float:
-        """Expected dimensions that adaptive classification may take: the paper's 14 times fewer than D."""
+        """Expected dimensions allowed for adaptive classification: a fourteenth of D, as in the paper."""
         return self.nesting.dimension / 14

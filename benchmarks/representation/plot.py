@@ -1,4 +1,4 @@
-"""The pictures, drawn like the paper's: accuracy by size, adaptive classification, retrieval, few-shot."""
+"""Charts like the paper's: accuracy by size, adaptive classification, retrieval, few-shot."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Figures = dict[str, Any]
 
 
 def plot_all(results: Figures, runs: Sequence[Figures], view: str, folder: Path) -> None:
-    """Draw every picture of one view into a folder.
+    """Draw every chart of a view into a folder.
 
     Args:
         results: what :func:`benchmarks.representation.tables.summary` returned.
-        runs: the seeds by themselves.
-        view: of the test part.
-        folder: exists.
+        runs: the results of each seed.
+        view: name of a view of the test part.
+        folder: an existing folder.
     """
     figures = results["views"][view]
     _accuracy(figures["accuracy"], folder / "representation_accuracy.png")

@@ -1,4 +1,4 @@
-"""One seed of the measurement: every model trained, every figure taken on the test part."""
+"""A seed of the measurement: trains every model and measures it on the test part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from models.nesting import Nesting, Vectors
 
 Figures = dict[str, Any]
 Predictions = dict[int, npt.NDArray[np.int64]]
-"""Label number of each test text, by size."""
+"""Predicted label number of each test text, by size."""
 Views = dict[str, npt.NDArray[np.bool_]]
-"""Parts of the test texts that are measured by themselves."""
+"""Parts of the test texts that are measured separately."""
 
 
 def measure_seed(data: ClassificationData, views: Views, settings: Settings, seed: int) -> Figures:
@@ -65,7 +65,7 @@ def measure_seed(data: ClassificationData, views: Views, settings: Settings, see
 
 
 def shortened(data: ClassificationData, full: Classifier, nesting: Nesting, seed: int) -> dict[str, Predictions]:
-    """Short vectors made from FF-D: a linear probe on each, and the SVD of its own classifier."""
+    """Short vectors derived from FF-D: a linear probe on each, and the SVD of its classifier."""
     train, test = (classifier_vectors(full, part) for part in (data.train, data.test))
     maps = {
         "truncation": np.eye(nesting.dimension, dtype=np.float32),
@@ -78,7 +78,7 @@ def shortened(data: ClassificationData, full: Classifier, nesting: Nesting, seed
 
 
 def same_bytes(data: ClassificationData, fixed: dict[int, Classifier], seed: int) -> dict[str, Predictions]:
-    """Larger FF vectors in the bytes of m float32 numbers: int8 of FF-4m, one bit of FF-32m; a linear probe on each."""
+    """Larger FF vectors in the bytes of m float32 numbers (int8 of FF-4m, one bit of FF-32m), linearly probed."""
     found: dict[str, Predictions] = {}
     for name, quantise, times in (("int8", int8, 4), ("one bit", one_bit, 32)):
         found[name] = {}
@@ -96,14 +96,14 @@ def adaptive(
     targets: dict[str, float],
     dims: float,
 ) -> Figures:
-    """Thresholds from the validation part, measured on the test part.
+    """Cascades with thresholds from the validation part, measured on the test part.
 
     Args:
-        model: with its curve of cascades.
-        data: its test part is used.
-        rows: which of the test part.
-        targets: validation accuracy to reach, by whose it is; the cheapest cascade that does is taken.
-        dims: expected dimensions allowed; the most accurate cascade within them is taken as ``budget``.
+        model: a classifier with its curve of cascades.
+        data: only its test part is used.
+        rows: rows of the test part.
+        targets: validation accuracies to reach, by name; the cheapest cascade that does is used.
+        dims: expected dimensions allowed; the most accurate cascade within them is reported as ``budget``.
     """
     items = confidences(model, classifier_vectors(model, data.test[rows]), data.test_targets[rows])
 

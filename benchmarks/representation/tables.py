@@ -1,4 +1,4 @@
-"""Figures of all seeds put together, and the claims held against them."""
+"""Figures of all seeds combined, and the paper's claims checked against them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Figures = dict[str, Any]
 
 
 def spread(values: Sequence[float]) -> Figures:
-    """Mean over seeds with its 95 % interval (none of one seed), and the values."""
+    """Mean over seeds with its 95 % interval (none for a single seed), and the values."""
     if len(values) == 1:
         return {"mean": values[0], "values": list(values)}
     return {**Interval.of(values).to_json(), "values": list(values)}
 
 
 def summary(runs: Sequence[Figures], settings: Settings) -> Figures:
-    """Put the seeds together: validation accuracy, and everything of each view of the test part.
+    """Combine the seeds: validation accuracy, and all figures of each view of the test part.
 
     Args:
         runs: what :func:`benchmarks.representation.run.measure_seed` returned.
@@ -64,10 +64,10 @@ def _by_size(accuracies: Sequence[Figures]) -> Figures:
 
 
 def claims(runs: Sequence[Figures], settings: Settings) -> list[Figures]:
-    """Hold the paper's claims against their bounds; differences are in points and paired by seed.
+    """Check the paper's claims against their bounds. Differences are in points and paired by seed.
 
     Args:
-        runs: one view of each seed.
+        runs: a view of each seed.
         settings: what they were measured with.
     """
     dimension, sizes = settings.nesting.dimension, settings.nesting.sizes

@@ -1,8 +1,8 @@
-"""Search at full and shortened dimension against the libraries a user would pick: ``python -m benchmarks.retrieval``.
+"""Search at full and shortened dimension, against the usual libraries: ``python -m benchmarks.retrieval``.
 
-What is measured stands in ``config``, data in ``data`` and ``encoders``, the libraries in ``peers``, this project in
-``ours``; ``builds`` makes each structure once, ``timing`` measures one of them in a process of its own, ``run`` takes
-turns between them, ``report`` and ``plot`` show what came out.
+``config`` says what is measured, ``data`` and ``encoders`` provide the data, ``peers`` the libraries, ``ours`` this
+project. ``builds`` builds each structure once, ``timing`` measures a structure in its own process, ``run`` alternates
+between them, and ``tables`` and ``plot`` show the results.
 """
 
 from benchmarks.retrieval.cli import main

@@ -1,4 +1,4 @@
-"""Structures in the cache: each is built once, in a process of its own, by all cores."""
+"""Cached structures: each is built once, in its own process, with all cores."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _RECORD = "build.json"
 
 
 def folder(cache: Path, data_set: DataSet, rows: int, structure: Structure) -> Path:
-    """Return where a structure lies, built or not."""
+    """Return the folder of a structure, built or not."""
     return cache / "structures" / f"{data_set.name}-{rows}" / structure.name
 
 
 def record(cache: Path, data_set: DataSet, rows: int, structure: Structure) -> dict[str, Any] | None:
-    """Return what is known of a build, None where there is none."""
+    """Return the record of a build, None if there is none."""
     path = folder(cache, data_set, rows, structure) / _RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def ensure(cache: Path, data_set: DataSet, rows: int, structure: Structure) -> dict[str, Any]:
-    """Build a structure unless it is there; return what is known of the build.
+    """Build a structure unless it exists; return the record of the build.
 
     Raises:
-        NotImplementedError: it cannot be built yet.
+        NotImplementedError: the structure cannot be built yet.
         BrokenProcessPool: the library crashed.
     """
     known = record(cache, data_set, rows, structure)
@@ -74,6 +74,6 @@ def _build(cache: Path, set_name: str, rows: int, name: str) -> dict[str, Any]:
         "disk_bytes": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
         "memory_bytes": after.anonymous - before.anonymous,
     }
-    # Written last: its presence says that the structure is whole.
+    # Written last: its presence means that the structure is complete.
     (out / _RECORD).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result

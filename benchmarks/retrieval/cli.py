@@ -36,7 +36,7 @@ def main() -> None:
         if "build" in stages:
             for rows, structures in chosen:
                 run.build(cache, data_set, rows, structures)
-        # A part of the comparison is no result: it stays in the cache.
+        # A partial comparison is not a result and stays in the cache.
         path = (RESULTS if whole else cache) / f"retrieval_{data_set.name}.json"
         if "measure" in stages:
             _measure(cache, data_set, chosen, options.rounds, path)

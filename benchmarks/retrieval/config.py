@@ -1,4 +1,4 @@
-"""What is measured: the data sets, and the structures with the knobs each is tried with."""
+"""What is measured: the data sets, the structures, and the knobs tried for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRUTH = 100
 ROUNDS = 3
 TARGETS = (0.90, 0.95, 0.99)
 REFERENCE = "faiss-hnsw32"
-"""What speed and memory are compared with: FAISS HNSW, float32, full dimension."""
+"""The reference for speed and memory: FAISS HNSW, float32, full dimension."""
 
 Knob = dict[str, int | float]
 
@@ -23,13 +23,13 @@ class DataSet:
     """A corpus and the encoder that turns it into vectors.
 
     Attributes:
-        encoder: a name in :data:`benchmarks.retrieval.encoders.ENCODERS`.
+        encoder: a key of :data:`benchmarks.retrieval.encoders.ENCODERS`.
         dimension: D.
-        rows: the first rows of the corpus, which is shuffled.
-        compared: rows at which all structures are measured.
-        growth: rows at which those of :data:`GROWING` are measured besides; where they are many, those of
+        rows: number of rows, from the start of the shuffled corpus.
+        compared: numbers of rows at which all structures are measured.
+        growth: numbers of rows at which those of :data:`GROWING` are measured in addition; for large ones, those of
             :data:`QUICKLY_BUILT` too.
-        options: arguments of builds that depend on the data, by structure.
+        options: build arguments that depend on the data, by structure.
     """
 
     name: str
@@ -43,7 +43,7 @@ class DataSet:
 
 
 BUILD_EFFORT = 800
-"""What our graphs are built with: so much that building over 1,024 dimensions takes about as long as FAISS HNSW's."""
+"""Build effort of our graphs, chosen so that building over 1,024 dimensions takes about as long as FAISS HNSW."""
 CORPUS_ROWS = 963_318
 DATA_SETS = {
     one.name: one
@@ -141,11 +141,11 @@ class Structure:
     """A structure in the comparison.
 
     Attributes:
-        name: of its files and in results.
-        title: what plots and tables say.
-        kind: a name in :data:`benchmarks.retrieval.builds.KINDS`.
-        knobs: arguments of a search, cheapest first; a ladder is left once every neighbour is found.
-        options: arguments of the build.
+        name: used for files and in results.
+        title: used in plots and tables.
+        kind: a key of :data:`benchmarks.retrieval.builds.KINDS`.
+        knobs: search arguments, cheapest first; the ladder ends once every neighbour is found.
+        options: build arguments.
     """
 
     name: str
@@ -215,7 +215,7 @@ STRUCTURES = {
 }
 GROWING = ("ours", "ours-small", "faiss-hnsw32", "symqg", "symqg-800")
 QUICKLY_BUILT = ("naive", "faiss-flat", "faiss-ivfpq", "faiss-hnsw32-sq8")
-"""Peers that are measured at a million rows as well, where another graph would take half an hour to build."""
+"""Peers also measured at a million rows, where another graph would take half an hour to build."""
 _MANY = 500_000
 
 
@@ -231,7 +231,7 @@ def jobs(data_set: DataSet) -> list[tuple[int, list[Structure]]]:
 
 
 def cache_folder(given: Path | None = None) -> Path:
-    """Return the folder of vectors, models and built structures: given, else MRL_BENCH_DIR, else ``.bench``."""
+    """Return the folder of vectors, models and structures: the given one, else MRL_BENCH_DIR, else ``.bench``."""
     folder = given or Path(os.environ.get("MRL_BENCH_DIR", ".bench"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()

@@ -1,4 +1,4 @@
-"""A data set in the cache: vectors, queries and their exact neighbours, made on first use."""
+"""A cached data set: vectors, queries and their exact neighbours, computed on first use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = npt.NDArray[np.int64]
 _ENCODED = 4096
 _SCANNED = 65_536
 _TIE = 1e-6
-"""Relative: two rows of the same text may differ in the last bit, by where in a block they stood."""
+"""Relative: two rows of the same text may differ in the last bit, depending on their position in a block."""
 
 
 class Truth(NamedTuple):
@@ -34,7 +34,7 @@ class Truth(NamedTuple):
 
 
 class Data:
-    """A data set; every array is float32 with unit rows and is kept as ``.npy``."""
+    """A data set. Every array is float32 with unit rows, stored as ``.npy``."""
 
     def __init__(self, data_set: DataSet, cache: Path) -> None:
         self.data_set, self.cache = data_set, cache
@@ -43,7 +43,7 @@ class Data:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder; trained first where it is one of ours."""
+        """The encoder; trained first if it is one of ours."""
         return ENCODERS[self.data_set.encoder](self.cache)
 
     def table(self) -> pa.Table:
@@ -55,25 +55,25 @@ class Data:
         path = self.folder / "vectors.npy"
         if not path.exists():
             self._encode(path)
-        # As a plain array: numpy.memmap costs microseconds at every index.
+        # A plain array: indexing a numpy.memmap costs microseconds.
         return np.asarray(np.load(path, mmap_mode="r"))[:rows]
 
     def warm(self, rows: int) -> None:
-        """Read the first rows' part of the file, so that searches find it in the system's cache."""
+        """Read the first rows of the file into the system's cache."""
         left = rows * self.data_set.dimension * 4
         with (self.folder / "vectors.npy").open("rb", buffering=0) as file:
             while left > 0 and (block := file.read(1 << 24)):
                 left -= len(block)
 
     def queries(self, part: str = "test") -> Vectors:
-        """Query vectors of a part: ``test`` or ``calibration``, which share no query."""
+        """Query vectors of a part, ``test`` or ``calibration``; the parts are disjoint."""
         path = self.folder / f"queries-{part}.npy"
         if not path.exists():
             _save(path, self.encoder.encode_queries(self.query_texts(part)))
         return np.load(path)
 
     def query_texts(self, part: str = "test") -> list[str]:
-        """The names of the last rows (``test``) or of those before (``calibration``), as words."""
+        """The names, as words, of the last rows (``test``) or of the rows before them (``calibration``)."""
         names = self.table()["id"].to_pylist()
         last = len(names) - {"test": 0, "calibration": QUERIES}[part]
         return [name_as_words(name) for name in names[last - QUERIES : last]]
@@ -100,9 +100,9 @@ class Data:
 
 
 def exact(vectors: Vectors, queries: Vectors, k: int) -> Truth:
-    """Scan all rows for each query's k best, in blocks so that the scores fit in memory.
+    """Scan all rows for each query's k best, in blocks whose scores fit in memory.
 
-    The scores returned are those of :func:`score`, not the matrix product's, which differ in the last bits.
+    The returned scores are those of :func:`score`; the matrix product's differ in the last bits.
     """
     rows = np.zeros((len(queries), 0), np.int64)
     best = np.zeros((len(queries), 0), np.float32)
@@ -125,12 +125,12 @@ def score(vectors: Vectors, queries: Vectors, rows: Rows) -> Vectors:
 
 
 def recall(vectors: Vectors, queries: Vectors, found: npt.NDArray[Any], truth: Truth) -> float:
-    """Recall@k of rows found, k being their number: the share that scores like the exact k-th or better.
+    """Recall@k of the rows found, k being their number: the share that scores like the exact k-th or better.
 
-    Rows of equal text are interchangeable, so scores are compared and not rows. A row given twice counts once.
+    Rows of equal text are interchangeable, so scores are compared, not rows. A repeated row counts once.
 
     Args:
-        found: shape (n, k); -1 where nothing was found. For the first n queries.
+        found: rows for the first n queries, shape (n, k); -1 for missing results.
     """
     k = found.shape[1]
     rows = np.where(_repeated(found), -1, found).astype(np.int64)
@@ -140,7 +140,7 @@ def recall(vectors: Vectors, queries: Vectors, found: npt.NDArray[Any], truth: T
 
 
 def _repeated(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Mark each row that stands further left already."""
+    """Mark each row that already occurs further left."""
     same = rows[:, :, None] == rows[:, None, :]
     return np.tril(same, -1).any(axis=2)
 

@@ -1,4 +1,4 @@
-"""The encoders of the data sets; one of them is trained here, by the command a user would type."""
+"""The encoders of the data sets. One of them is trained here, with the user's command."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ TRAINING = (
     *("--learning-rate", "0.02", "--epochs", "2", "--batch-size", "1024"),
     *("--evaluate-every", "500", "--max-seconds", "720"),
 )
-# A step allocates a gradient as large as the table: kept by malloc, it need not be had from the system each time.
+# A step allocates a gradient as large as the table: malloc keeps it, instead of asking the system each time.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 
 
 def name_as_words(name: str) -> str:
-    """Turn a package's name into a query: ``pypi:django-cotton-bs5`` is asked for as ``django cotton bs5``."""
+    """Turn a package's name into a query: ``pypi:django-cotton-bs5`` becomes ``django cotton bs5``."""
     return re.sub(r"[^A-Za-z0-9]+", " ", name.split(":", 1)[-1]).strip()
 
 
 def write_pairs(path: Path) -> None:
     """Write the training pairs: (name, description) of packages and (summary, text) of Debian's.
 
-    The last rows of the corpus, whose names are the queries of the test and of calibration, are left out, and so is
-    every other package of such a name.
+    The last rows of the corpus, whose names are the test and calibration queries, are excluded, and so is every other
+    package of such a name.
     """
     packages = pq.read_table(data_file("packages.parquet"))
     names = [name_as_words(name) for name in packages["id"].to_pylist()]

@@ -1,4 +1,4 @@
-"""FAISS's structures at full dimension, and the naive adaptive retrieval made of one."""
+"""FAISS's structures at full dimension, and naive adaptive retrieval with HNSW."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FaissPeer(Peer):
     @classmethod
     @abstractmethod
     def make(cls, rows: int, dimension: int, **options: Any) -> Any:
-        """Make the index, empty."""
+        """Create the empty index."""
 
     @classmethod
     def build(cls, vectors: Vectors, threads: int, **options: Any) -> Self:
@@ -34,7 +34,7 @@ class FaissPeer(Peer):
         index = cls.make(*vectors.shape, **options)
         if not index.is_trained:
             index.train(np.ascontiguousarray(vectors[: _trained(index, len(vectors))]))
-        # In blocks, so that what an index makes of the rows on the way in never stands whole beside them.
+        # In blocks, so that an index's temporary copy of the rows stays small.
         for start in range(0, len(vectors), _ADDED):
             index.add(np.ascontiguousarray(vectors[start : start + _ADDED]))
         return cls._over(index, vectors)
@@ -56,7 +56,7 @@ class FaissPeer(Peer):
         return lambda queries: search(queries, k, params=parameters)[1]
 
     def parameters(self, k: int, **knob: Any) -> Any:
-        """Return FAISS's search parameters, None for a structure without any."""
+        """Return FAISS's search parameters, None if the structure has none."""
         return None
 
 
@@ -69,7 +69,7 @@ class Flat(FaissPeer):
 
 
 class FlatPanorama(FaissPeer):
-    """A scan that leaves rows whose bound by level cannot reach the best k any more."""
+    """A scan that abandons rows whose bound can no longer reach the best k, level by level."""
 
     @classmethod
     def make(cls, rows: int, dimension: int, *, levels: int) -> Any:
@@ -88,7 +88,7 @@ class Hnsw(FaissPeer):
 
 
 class HnswPanorama(Hnsw):
-    """HNSW whose distances are refined level by level; FAISS has it for L2 alone, which ranks unit rows alike."""
+    """HNSW whose distances are refined level by level. FAISS has it only for L2, which ranks unit rows equally."""
 
     @classmethod
     def make(cls, rows: int, dimension: int, *, degree: int, levels: int) -> Any:
@@ -96,7 +96,7 @@ class HnswPanorama(Hnsw):
 
 
 class RerankedHnsw(Hnsw):
-    """HNSW over rows made shorter; its best ``keep`` are ranked again by the float32 file, in numpy."""
+    """HNSW over compressed or shortened rows; its best ``keep`` are reranked with the float32 file, in numpy."""
 
     def __init__(self, index: Any, vectors: Vectors) -> None:
         super().__init__(index)
@@ -113,7 +113,7 @@ class RerankedHnsw(Hnsw):
             found = shortlist(self.shortened(queries))
             for number, query in enumerate(queries):
                 rows = found[number]
-                # Row -1 stands for none: what it reads is sorted to the end.
+                # Row -1 means no result; whatever is read for it is sorted to the end.
                 scores = np.where(rows >= 0, vectors[rows] @ query, -np.inf)
                 found[number] = rows[np.argsort(-scores)]
             return found[:, :k]
@@ -121,7 +121,7 @@ class RerankedHnsw(Hnsw):
         return search
 
     def shortened(self, queries: Vectors) -> Vectors:
-        """Return queries as the index wants them."""
+        """Return queries in the form the index expects."""
         return queries
 
     def mapped_bytes(self) -> int:
@@ -138,7 +138,7 @@ class HnswSq8(RerankedHnsw):
 
 
 class NaiveAdaptive(RerankedHnsw):
-    """Adaptive retrieval as the paper has it: HNSW on a re-normalised prefix, then a rerank at full dimension."""
+    """Adaptive retrieval as in the paper: HNSW on a re-normalised prefix, then a rerank at full dimension."""
 
     @classmethod
     def build(cls, vectors: Vectors, threads: int, *, prefix: int, **options: Any) -> Self:
@@ -169,6 +169,6 @@ def _for_building(index: Any) -> Any:
 
 
 def _trained(index: Any, rows: int) -> int:
-    """Rows to train on: FAISS asks for at least 39 a cell and takes at most 256."""
+    """Training rows: FAISS wants at least 39 a cell and uses at most 256."""
     cells = faiss.extract_index_ivf(index).nlist if isinstance(index, faiss.IndexRefineFlat) else 0
     return min(rows, max(_TRAINED, 50 * cells))

@@ -1,4 +1,4 @@
-"""This project in the comparison: an index bundle, searched by the recall it promises."""
+"""This project in the comparison: an index bundle, searched by promised recall."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CALIBRATION_SECONDS = 90
 
 
 class GivenVectors:
-    """An encoder whose vectors are there already: a text is the number of its row."""
+    """An encoder with precomputed vectors: a text is the number of its row."""
 
     name = "given vectors"
     prompts = Prompts()
@@ -40,7 +40,7 @@ class GivenVectors:
 
 
 class Ours(Peer):
-    """An index bundle over the data set's vectors, built and calibrated as a user's is, and searched by row."""
+    """An index bundle over the data set's vectors, built and calibrated as a user would."""
 
     calibrated = True
 
@@ -60,7 +60,7 @@ class Ours(Peer):
         storage: str = "float16",
         **values: Any,
     ) -> Self:
-        """Build, and calibrate with queries that are not those of the measurement."""
+        """Build, and calibrate with queries other than the test queries."""
         root = Path(tempfile.mkdtemp(prefix="ours-", dir=Path.cwd()))
         corpus = root / "corpus.jsonl"
         with corpus.open("w", encoding="utf-8") as file:

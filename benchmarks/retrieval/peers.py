@@ -1,4 +1,4 @@
-"""What every structure in the comparison offers, and those of other libraries than FAISS."""
+"""The interface of every structure in the comparison, and the structures of libraries other than FAISS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EF_CONSTRUCTION = 200
 
 
 class Peer(ABC):
-    """A structure over unit vectors, built once, saved, and loaded to be measured."""
+    """A structure over unit vectors: built once, saved, and loaded for measurement."""
 
     calibrated: ClassVar[bool] = False
     """Whether ``build`` is given ``queries``: of the kind that is asked, and none of those."""
@@ -27,7 +27,7 @@ class Peer(ABC):
     @classmethod
     @abstractmethod
     def build(cls, vectors: Vectors, threads: int, **options: Any) -> Self:
-        """Build from float32 unit rows, memory-mapped, on so many threads."""
+        """Build from memory-mapped float32 unit rows with the given number of threads."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -36,14 +36,14 @@ class Peer(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, vectors: Vectors) -> Self:
-        """Read what :meth:`save` wrote; ``vectors`` are the rows it was built from, memory-mapped."""
+        """Read what :meth:`save` wrote; ``vectors`` are the memory-mapped rows it was built from."""
 
     @abstractmethod
     def searcher(self, k: int, threads: int, **knob: Any) -> Search:
-        """Return a search with everything decided that can be decided beforehand."""
+        """Return a search function with everything prepared in advance."""
 
     def mapped_bytes(self) -> int:
-        """Bytes of memory-mapped files that searches read besides what the process holds."""
+        """Bytes of memory-mapped files that searches read in addition to the process's memory."""
         return 0
 
 
@@ -112,7 +112,7 @@ class USearch(Peer):
 
 
 class Vamana(Peer):
-    """SVS's Vamana over float32; unit vectors rank by L2 as by inner product."""
+    """SVS's Vamana over float32. Unit vectors rank equally by L2 and by inner product."""
 
     def __init__(self, index: Any) -> None:
         self.index = index
@@ -143,7 +143,7 @@ class Vamana(Peer):
 
 
 class SymphonyQG(Peer):
-    """rabitqlib's SymphonyQG: a graph whose neighbours' distances are estimated 32 at a time, over the raw vectors."""
+    """rabitqlib's SymphonyQG over the raw vectors: a graph that estimates the distances of 32 neighbours at a time."""
 
     def __init__(self, index: Any) -> None:
         self.index = index

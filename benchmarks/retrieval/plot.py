@@ -1,4 +1,4 @@
-"""Pictures of the results: speed against recall, and latency against rows."""
+"""Charts of the results: speed against recall, and latency against rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLORS = {
 
 
 def plot_speed(results: dict[str, Any], rows: int, path: Path) -> None:
-    """Draw queries a second against recall, one query a call and all at once, as a PNG."""
+    """Draw queries per second against recall, with one query per call and as a batch, as a PNG."""
     figure, both = plt.subplots(1, 2, figsize=(13, 5.5), sharex=True, layout="constrained")
     for name, one in results["rows"][str(rows)].items():
         singly = [(recall, 1000 / ms) for recall, ms in frontier(one["points"])]

@@ -1,4 +1,4 @@
-"""A measurement's process: its own, its memory, and how much of the machine others had meanwhile."""
+"""Measurement processes: isolation, memory, and the load caused by other processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def isolated(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-    """Call a function in a fresh process, so that memory, threads and crashes are its own.
+    """Call a function in a fresh process, isolating memory, threads and crashes.
 
     Raises:
         BrokenProcessPool: the process died.
@@ -27,29 +27,28 @@ def isolated(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs)
 
 
 class Memory(NamedTuple):
-    """Bytes of this process in memory: ``anonymous`` is its own, ``file`` what the system may drop and read again."""
+    """Bytes of this process in memory: ``anonymous`` is private, ``file`` can be evicted and read again."""
 
     anonymous: int
     file: int
 
     @classmethod
     def now(cls) -> Memory:
-        """Read the system's count, after malloc has given back what it merely keeps."""
+        """Read the system's count, after malloc has returned its free memory."""
         ctypes.CDLL(None).malloc_trim(0)
         status = Path("/proc/self/status").read_text()
         return cls(*(1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) for name in ("RssAnon", "RssFile")))
 
 
 class Clock:
-    """Measures a span: seconds, this process's share of the machine and that of others."""
+    """Measures elapsed seconds, and the shares of the machine that this and other processes had."""
 
     def __init__(self) -> None:
         self._wall, self._own, self._busy, self._all = time.perf_counter(), _own(), *_machine()
 
     def read(self) -> dict[str, Any]:
-        """Return ``seconds``, ``cpu_seconds`` of this process, and ``noisy``: whether others had over 5 % of the cores.
-
-        ``others`` is their share.
+        """Return ``seconds``, ``cpu_seconds`` of this process, and ``noisy``: whether other processes had over 5 %
+        of the cores; ``others`` is their share.
         """
         busy, total = (now - then for now, then in zip(_machine(), (self._busy, self._all), strict=True))
         own = _own() - self._own
@@ -68,7 +67,7 @@ def _own() -> float:
 
 
 def _machine() -> tuple[float, float]:
-    """Seconds that all cores have been busy, and that they have had, since the machine started."""
+    """Busy seconds and total seconds of all cores since the machine started."""
     first = Path("/proc/stat").read_text().split("\n", 1)[0]
     ticks = [int(part) / os.sysconf("SC_CLK_TCK") for part in first.split()[1:9]]
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)

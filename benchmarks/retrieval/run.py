@@ -1,4 +1,4 @@
-"""Prepare, build and measure: which structure when, and what of it goes into the results."""
+"""Prepare, build and measure: in which order, and what goes into the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Job = tuple[int, list[Structure]]
 
 
 def prepare(cache: Path, data_set: DataSet, rows: Sequence[int]) -> None:
-    """Make vectors, queries and exact neighbours."""
+    """Compute vectors, queries and exact neighbours."""
     data = Data(data_set, cache)
     for count in rows:
         data.truth(count)
@@ -31,7 +31,7 @@ def prepare(cache: Path, data_set: DataSet, rows: Sequence[int]) -> None:
 
 
 def build(cache: Path, data_set: DataSet, rows: int, structures: Sequence[Structure]) -> None:
-    """Build what is missing, one after another; what cannot be built is said and passed over."""
+    """Build missing structures one after another; those that cannot be built are reported and skipped."""
     for structure in structures:
         try:
             facts = ensure(cache, data_set, rows, structure)
@@ -47,12 +47,12 @@ def build(cache: Path, data_set: DataSet, rows: int, structures: Sequence[Struct
 def compare(
     cache: Path, data_set: DataSet, rows: int, structures: Sequence[Structure], rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """Measure what is built, by turns: each structure once a round, each round beginning at another one.
+    """Measure built structures in rounds, each round starting with a different one.
 
-    Whatever else the machine does meets all of them alike.
+    Other load on the machine thereby affects all structures equally.
 
     Returns:
-        by structure: its build, its memory, and for each knob the medians over the rounds.
+        by structure: its build, its memory, and the medians over the rounds for each knob.
     """
     there = [one for one in structures if record(cache, data_set, rows, one)]
     for one in structures:
@@ -84,7 +84,7 @@ def compare(
 
 
 def merge(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Take the medians over a structure's turns; ``spread_ms`` keeps the least and the greatest median."""
+    """Take the medians over a structure's rounds; ``spread_ms`` keeps the smallest and the largest median."""
     points = []
     for same in zip(*(turn["points"] for turn in turns), strict=False):
         medians = {name: round(float(np.median([point[name] for point in same])), 5) for name in _TIMES}

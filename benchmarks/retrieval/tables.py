@@ -1,7 +1,7 @@
-"""Results in words and figures: what a recall costs with each structure.
+"""Tables of the results: the latency of each structure at a recall.
 
-A query's cost is the mean, of which queries a second are the inverse: the median of a plan that searches twice for some
-of the queries knows nothing of that.
+The cost of a query is the mean, the inverse of queries per second. The median of a plan that searches twice for some
+queries would ignore those.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 
 def frontier(points: Sequence[dict[str, Any]], cost: str = "mean_ms") -> list[Point]:
-    """Return (recall, cost) of the knobs that no other knob beats in both, by rising recall and cost."""
+    """Return (recall, cost) of the Pareto-optimal knobs, by rising recall and cost."""
     best: list[Point] = []
     for recall, least in sorted(
         ((point["recall"], point[cost]) for point in points), key=lambda one: (-one[0], one[1])
@@ -27,10 +27,10 @@ def frontier(points: Sequence[dict[str, Any]], cost: str = "mean_ms") -> list[Po
 
 
 def cost_at(points: Sequence[dict[str, Any]], recall: float, cost: str = "mean_ms") -> float | None:
-    """Return what a recall costs, None where it is not reached.
+    """Return the cost of a recall, None if it is not reached.
 
-    Between two knobs the cost is interpolated, on a logarithmic scale, so that no structure gains or loses by
-    where its knobs happen to lie.
+    Costs between two knobs are interpolated on a logarithmic scale, so that the positions of a structure's knobs
+    neither favour nor hurt it.
     """
     line = frontier(points, cost)
     above = next((number for number, (reached, _) in enumerate(line) if reached >= recall), None)
@@ -43,7 +43,7 @@ def cost_at(points: Sequence[dict[str, Any]], recall: float, cost: str = "mean_m
 
 
 def markdown(structures: dict[str, dict[str, Any]], rows: int) -> str:
-    """Return a table of all structures: milliseconds at each target, against the reference, memory, disk, build."""
+    """Return a table of all structures: latency and speedup over the reference at each target, memory, disk, build."""
     reference = structures.get(REFERENCE, {"points": []})["points"]
     head = ["structure", *(f"ms at {target}" for target in TARGETS), "queries/s at 0.95, all threads"]
     head += ["resident B/vector", "mapped B/vector", "on disk B/vector", "build s"]

@@ -1,4 +1,4 @@
-"""One structure's searches, measured in a process of its own."""
+"""Measures the searches of a structure, in its own process."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ALL_FOUND = 0.9995
 
 
 def measure(cache: Path, set_name: str, rows: int, name: str) -> dict[str, Any]:
-    """Load a built structure and climb its ladder of knobs.
+    """Load a built structure and measure each of its knobs.
 
     Returns:
-        ``memory``: bytes of the process's own that loading and searching took (``anonymous``), bytes of files that
-        are memory-mapped (``mapped``) and how many of those were in memory afterwards (``mapped_resident``);
-        ``points``: one for each knob.
+        ``memory``: private bytes taken by loading and searching (``anonymous``), bytes of memory-mapped files
+        (``mapped``), and how many of those were in memory afterwards (``mapped_resident``); ``points``: an entry for
+        each knob.
     """
     data_set, structure = DATA_SETS[set_name], STRUCTURES[name]
     data = Data(data_set, cache)
@@ -41,11 +41,11 @@ def measure(cache: Path, set_name: str, rows: int, name: str) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
     for knob in structure.knobs:
         points.append(_point(peer, knob, queries))
-        # A mapping of its own, dropped at once: rows read to count the recall are none that the search has read.
+        # A separate mapping, dropped at once: rows read to compute recall must not count as read by the search.
         points[-1]["recall"] = recall(data.vectors(rows), queries, points[-1].pop("found"), truth)
         if points[-1]["recall"] >= _ALL_FOUND:
             break
-    # Read once more after the searches: what they allocate for each thread is part of what serving takes.
+    # Measured again after the searches: their per-thread allocations are part of serving.
     after = Memory.now()
     memory = {
         "anonymous": after.anonymous - before.anonymous,
@@ -69,7 +69,7 @@ def _point(peer: Peer, knob: Knob, queries: Vectors) -> dict[str, Any]:
 
 
 def _one_by_one(search: Search, queries: Vectors) -> tuple[list[float], npt.NDArray[Any]]:
-    """Search for one query a call; a slow structure is given fewer of them."""
+    """Search with one query per call; a slow structure gets fewer queries."""
     seconds: list[float] = []
     found = []
     started = time.perf_counter()
@@ -93,7 +93,7 @@ def _one_by_one(search: Search, queries: Vectors) -> tuple[list[float], npt.NDAr
 
 
 def _batch(search: Search, queries: Vectors) -> float:
-    """Queries a second where all are given at once."""
+    """Queries per second of a single batch."""
     search(queries[:_WARM_UP])
     seconds = []
     deadline = time.perf_counter() + _SECONDS_A_KNOB / 5

@@ -1,4 +1,4 @@
-"""The service under load: what HTTP costs, throughput, overload, and generations changed meanwhile."""
+"""The service under load: HTTP overhead, throughput, overload, and changes of generation."""
 
 from benchmarks.service.run import main
 

@@ -1,4 +1,4 @@
-"""A bare FastAPI route that echoes its body: what HTTP, JSON and validation cost without any search."""
+"""A bare FastAPI route that echoes its body: the cost of HTTP, JSON and validation without a search."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Load from a process of its own: keep-alive connections that send prepared requests and time the answers.
+"""A load generator in its own process: keep-alive connections send prepared requests and time the answers.
 
-The client must cost less than the server it measures, so it speaks HTTP/1.1 by hand: a request is bytes, of an answer
-only status, length and end are looked at.
+The client must cost less than the server it measures, so it implements just enough of HTTP/1.1: requests are prepared
+bytes, and only the status, length and end of an answer are parsed.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ import uvloop
 
 @dataclass
 class Load:
-    """What came of it.
+    """The result of a run.
 
     Attributes:
         seconds: from the first request to the last answer.
-        milliseconds: of the answers, by status.
-        unsent: requests that were due while no connection was free.
+        milliseconds: latencies of the answers, by status.
+        unsent: requests that were due when no connection was free.
         broken: requests whose connection closed before the answer.
     """
 
@@ -48,7 +48,7 @@ class Load:
 
 
 def request(path: str, body: bytes, method: str = "POST") -> bytes:
-    """Return a request as it is sent."""
+    """Return the bytes of a request."""
     head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -139,20 +139,20 @@ def _generate(port: int, requests: list[bytes], connections: int, seconds: float
 def generating(
     port: int, requests: list[bytes], connections: int, seconds: float, rate: float | None = None
 ) -> Iterator[Future[Load]]:
-    """Send requests in turn from another process, while the block runs.
+    """Send requests in turn from another process for the duration of the block.
 
     Args:
         port: on loopback.
         requests: from :func:`request`.
-        connections: each sends its next request when it has its answer; with a rate, when it is due.
-        seconds: how long.
-        rate: requests a second, whether or not answers come (open loop); as fast as answers come where None.
+        connections: each sends its next request after the previous answer or, with a rate, when it is due.
+        seconds: duration.
+        rate: requests per second, independent of answers (open loop); closed loop if None.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield pool.submit(_generate, port, requests, connections, seconds, rate)
 
 
 def generate(port: int, requests: list[bytes], connections: int, seconds: float, rate: float | None = None) -> Load:
-    """Do as :func:`generating`, and wait."""
+    """Run :func:`generating` to its end."""
     with generating(port, requests, connections, seconds, rate) as load:
         return load.result()

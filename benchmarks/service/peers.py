@@ -1,4 +1,4 @@
-"""The service beside vector databases: the same rows and queries, one client, each called as its users call it."""
+"""The service and vector databases: the same rows and queries, one client, each called as its users would."""
 
 import gc
 import os
@@ -34,12 +34,12 @@ _TIMES = tuple[list[float], np.ndarray]
 
 
 def peers(root: Path, seconds: float) -> dict[str, Any]:
-    """Build every contender's store, climb its ladder, then measure its cheapest points in turns.
+    """Build every contender's store, try its knobs, then measure the cheapest sufficient ones in turns.
 
     Args:
-        root: the index that tells the rows.
-        seconds: a sixth is the most for a step of a ladder, a twentieth for a point in a round; slow contenders are
-            given fewer queries.
+        root: the index whose rows are used.
+        seconds: at most a sixth is spent on a knob, a twentieth on a point in a round; slow contenders get fewer
+            queries.
     """
     present, left_out = _present()
     load = os.getloadavg()
@@ -104,7 +104,7 @@ def _prepare(table: Path, folder: Path) -> tuple[Corpus, np.ndarray]:
 
 @dataclass
 class _Point:
-    """A knob, what it found, and milliseconds of each round: (median, 95th percentile)."""
+    """A knob, its recall, and the milliseconds of each round: (median, 95th percentile)."""
 
     knob: Knob
     recall: float
@@ -120,7 +120,7 @@ class _Point:
 
 
 class _Racer:
-    """A contender in a process of its own, kept for the whole race."""
+    """A contender in its own process, kept for the whole comparison."""
 
     def __init__(self, contender: Contender, store: dict[str, Any]) -> None:
         self.contender, self._store = contender, store
@@ -135,7 +135,7 @@ class _Racer:
         stack.callback(lambda: self._pool.submit(_close).result())
 
     def climb(self, right: Any, seconds: float) -> None:
-        """Try all knobs, and choose the fastest that reach each target."""
+        """Try all knobs, and choose the fastest that reaches each target."""
         _say(f"{self.contender.name}: ladder")
         points = []
         for knob in self.contender.knobs:
@@ -196,13 +196,13 @@ _BEFORE: int
 
 def _open(contender: Contender, corpus: Corpus, folder: Path, queries: np.ndarray) -> None:
     global _OPENED, _QUERIES, _BEFORE
-    _ = corpus.rows  # is no part of a store
+    _ = corpus.rows  # is not part of a store
     _QUERIES, _BEFORE = queries, _proportional(psutil.Process())
     _OPENED = _STACK.enter_context(contender.opened(corpus, folder))
 
 
 def _search(knob: Knob, payload: bool, seconds: float) -> _TIMES:
-    """Search for one query a call; return milliseconds, and rows of shape (n, k), -1 where fewer were found."""
+    """Search with one query per call; return milliseconds, and rows of shape (n, k), -1 for missing results."""
     search = _OPENED.searcher(knob, payload)
     for query in _QUERIES[-_WARM_UP:]:
         search(query)
@@ -226,7 +226,7 @@ def _search(knob: Knob, payload: bool, seconds: float) -> _TIMES:
 
 
 def _resident() -> float:
-    """Megabytes in memory of what holds the store, mapped files and shared buffers included."""
+    """Resident megabytes of the processes that hold the store, mapped files and shared buffers included."""
     if others := _OPENED.processes():
         return round(sum(map(_proportional, others)) / 1e6, 1)
     return round((_proportional(psutil.Process()) - _BEFORE) / 1e6, 1)

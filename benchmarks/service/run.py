@@ -33,7 +33,7 @@ def main() -> None:
         print(f"{name} …", file=sys.stderr, flush=True)
         results[name] = SCENARIOS[name](root, options.seconds)
         print(results[name], file=sys.stderr, flush=True)
-    if "peers" in results:  # a comparison of its own, minutes long
+    if "peers" in results:  # a separate comparison that takes minutes
         save("service_peers", {"rows": options.rows, **results.pop("peers")})
-    if not options.scenarios:  # a part is no result
+    if not options.scenarios:  # a partial run is not a result
         save("service", {"rows": options.rows, **results})

@@ -1,4 +1,4 @@
-"""The scenarios: each returns its figures."""
+"""The scenarios. Each returns its figures."""
 
 import re
 import time
@@ -17,14 +17,14 @@ CLIENTS = 32
 OVERLOAD = 5
 CONNECTIONS = 256
 FAST = {"candidates": 50, "effort": 60}
-"""A plan whose search takes little, so that what HTTP adds is seen."""
+"""A plan with a cheap search, so that the HTTP overhead shows."""
 
 
 def overhead(root: Path, seconds: float) -> dict[str, Any]:
-    """One client, by vector: the service, less what the search itself takes, beside a bare route; in turns.
+    """One client, by vector: the service minus the search itself, compared with a bare route, in turns.
 
-    What the search takes is told twice: in this process, searching over and over, and in the service by its own stages,
-    between whose searches the caches are others'.
+    The search is timed twice: in this process, in a loop, and in the service by its own stages, where other work evicts
+    the caches between searches.
     """
     queries = vectors(root, names())
     requests = searches(queries.tolist(), "vector", **FAST)
@@ -49,7 +49,7 @@ def overhead(root: Path, seconds: float) -> dict[str, Any]:
 
 
 def throughput(root: Path, seconds: float) -> dict[str, Any]:
-    """By text: one client against 32, in turns."""
+    """One client against 32, by text, in turns."""
     requests = searches(names(), "query")
     with serving(*service(root)) as (port, _):
         generate(port, requests, CLIENTS, seconds / 10)
@@ -68,7 +68,7 @@ def throughput(root: Path, seconds: float) -> dict[str, Any]:
 
 
 def overload(root: Path, seconds: float) -> dict[str, Any]:
-    """Five times the requests a second that 32 clients get answered, whether or not answers come."""
+    """Five times the request rate that 32 clients achieve, as an open loop."""
     requests = searches(names(), "query")
     with serving(*service(root)) as (port, process):
         generate(port, requests, CLIENTS, 3)
@@ -94,7 +94,7 @@ def overload(root: Path, seconds: float) -> dict[str, Any]:
 
 
 def reloads(root: Path, seconds: float) -> dict[str, Any]:
-    """Two generations, served by turns through rollbacks, while eight clients search."""
+    """Two generations, alternated by rollbacks while eight clients search."""
     requests = searches(names(), "query")
     _two_generations(root)
     changes, memory = 0, []
@@ -126,7 +126,7 @@ def reloads(root: Path, seconds: float) -> dict[str, Any]:
 
 
 def _engine_milliseconds(root: Path, queries: np.ndarray) -> float:
-    """Median time of the search itself, with its documents, in this process."""
+    """Median latency of the search itself, with its documents, in this process."""
     with Index.open(root) as index:
         times = []
         for query in np.concatenate([queries[:100], queries]):
@@ -137,7 +137,7 @@ def _engine_milliseconds(root: Path, queries: np.ndarray) -> float:
 
 
 def _stage_milliseconds(metrics: str) -> float:
-    """Mean time of a search by its stages."""
+    """Mean latency of a search, summed over its stages."""
     sums = re.findall(r"^mrl_stage_seconds_sum\{[^}]*\} (\S+)$", metrics, re.MULTILINE)
     searches = re.search(r'^mrl_stage_seconds_count\{stage="documents"\} (\S+)$', metrics, re.MULTILINE)
     return 1e3 * sum(map(float, sums)) / float(searches[1])

@@ -1,4 +1,4 @@
-"""What is measured: an index of real rows, the service over it in a process of its own, and bare routes beside it."""
+"""The systems under test: an index of real rows, the service over it in its own process, and bare routes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ QUERIES = 1000
 
 
 def served_index(cache: Path, rows: int = ROWS) -> Path:
-    """Build, where it is not there, an index of the first rows of the packages, by the command a user would type."""
+    """Build an index of the first rows of the packages with the user's command, unless it exists."""
     root = cache / f"service-{rows}"
     if not (root / "CURRENT").exists():
         table = pq.read_table(data_file("packages.parquet"))
@@ -38,7 +38,7 @@ def served_index(cache: Path, rows: int = ROWS) -> Path:
 
 
 def names(rows: int = ROWS) -> list[str]:
-    """Return queries: names, as words, of packages that are not among the rows."""
+    """Return queries: the names, as words, of packages outside the index."""
     ids = pq.read_table(data_file("packages.parquet"), columns=["id"])["id"].to_pylist()[-5 * QUERIES :]
     words = [re.sub(r"[^A-Za-z0-9]+", " ", name.split(":", 1)[-1]).strip() for name in ids]
     return [one for one in words if one][:QUERIES]
@@ -50,7 +50,7 @@ def vectors(root: Path, texts: list[str]) -> np.ndarray:
 
 
 def searches(queries: list, name: str, **options: object) -> list[bytes]:
-    """Return one request for each query."""
+    """Return a request for each query."""
     return [request("/v1/search", json.dumps({name: query, **options}).encode()) for query in queries]
 
 
@@ -79,5 +79,5 @@ def serving(*command: str) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def service(root: Path, *flags: str) -> tuple[str, ...]:
-    """The command of the service; watching recall is left on, as a user would have it."""
+    """The command of the service. The recall watch stays on, as by default."""
     return ("-m", "service", "serve", str(root), "--auth", "off", "--log-level", "warning", *flags)

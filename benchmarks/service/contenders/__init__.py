@@ -1,4 +1,4 @@
-"""Who is compared with the service: each builds a store from the same rows and answers the same vectors."""
+"""The contenders: each builds a store from the same rows and answers the same query vectors."""
 
 from benchmarks.service.contenders.base import Contender, Corpus, Knob, Opened
 from benchmarks.service.contenders.lance import Lance
@@ -9,7 +9,7 @@ from benchmarks.service.contenders.qdrant import Qdrant
 __all__ = ["CONTENDERS", "Contender", "Corpus", "Knob", "Opened"]
 
 PREFIX = 128
-"""64 dimensions of the built-in model find too little at any effort."""
+"""64 dimensions of the built-in model reach too little recall at any effort."""
 
 CONTENDERS: tuple[Contender, ...] = (
     *(OursByHttp(built, encoding) for built in (AS_BUILT, TUNED) for encoding in ("list", "base64")),

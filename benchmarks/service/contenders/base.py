@@ -1,4 +1,4 @@
-"""What a contender offers."""
+"""The interface of a contender."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 
 K = 10
 DEGREE, EF_CONSTRUCTION = 16, 200
-"""Of every HNSW: the links that all of them have by default, and more effort in building than most take."""
+"""For every HNSW: the default number of links, and more build effort than most defaults."""
 
 Vectors = npt.NDArray[np.float32]
 Knob = dict[str, Any]
 Search = Callable[[Vectors], Any]
-"""From one vector of shape (D,) to the answer in Python's objects, payloads too where they were asked for."""
+"""From a vector of shape (D,) to the answer as Python objects, with payloads if requested."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The rows, as files that every process reads for itself."""
+    """The rows, as files that every process reads."""
 
     table: Path
     vectors_file: Path
@@ -55,23 +55,23 @@ class Corpus:
 
 
 class Opened(ABC):
-    """A store that is ready to be searched."""
+    """A store ready to be searched."""
 
     @abstractmethod
     def searcher(self, knob: Knob, payload: bool) -> Search:
-        """Return a search with everything decided that can be decided beforehand."""
+        """Return a search function with everything prepared in advance."""
 
     @abstractmethod
     def rows(self, answer: Any) -> list[int]:
-        """Return the numbers of the rows in an answer; not part of the time measured."""
+        """Return the row numbers of an answer; not part of the measured time."""
 
     def processes(self) -> Sequence[psutil.Process]:
-        """The processes that hold the store in memory, where it is not this one."""
+        """The processes that hold the store in memory, if not this process."""
         return ()
 
 
 class Contender(ABC):
-    """A database in one of its forms."""
+    """A database in one of its configurations."""
 
     asked: ClassVar[tuple[Knob, ...]] = ()
     """Knobs that are measured whatever they reach."""
@@ -79,7 +79,7 @@ class Contender(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Of its results."""
+        """Name in the results."""
 
     @property
     def store(self) -> str:
@@ -89,44 +89,44 @@ class Contender(ABC):
     @property
     @abstractmethod
     def form(self) -> str:
-        """What a call is: protocol, process, parameters."""
+        """Description of a call: protocol, process, parameters."""
 
     @property
     @abstractmethod
     def version(self) -> str:
-        """Of the database.
+        """Version of the database.
 
         Raises:
-            ImportError: it is not installed.
+            ImportError: the database is not installed.
         """
 
     @property
     @abstractmethod
     def knobs(self) -> tuple[Knob, ...]:
-        """Cheapest first."""
+        """The knobs, cheapest first."""
 
     @abstractmethod
     def build(self, corpus: Corpus, folder: Path) -> None:
-        """Make the store in an empty folder."""
+        """Create the store in an empty folder."""
 
     def data(self, folder: Path) -> Path:
-        """Where in the folder the rows and the index lie."""
+        """Paths of rows and index in the folder."""
         return folder
 
     @abstractmethod
     def opened(self, corpus: Corpus, folder: Path) -> AbstractContextManager[Opened]:
-        """Open what :meth:`build` made."""
+        """Open what :meth:`build` created."""
 
 
 EXACT: Knob = {"exact": True}
-"""The end of every ladder: each of them can look at all rows, as a promised recall may make ours do."""
+"""The last knob of every contender: a look at all rows, which a promised recall may also require of ours."""
 
 
 def installed(distribution: str) -> str:
     """Return a distribution's name and version.
 
     Raises:
-        ImportError: it is not installed (PackageNotFoundError).
+        ImportError: the distribution is not installed (PackageNotFoundError).
     """
     from importlib.metadata import version
 
@@ -134,6 +134,6 @@ def installed(distribution: str) -> str:
 
 
 def candidates_and_efforts() -> tuple[Knob, ...]:
-    """The ladder of searches by a prefix: rows to rank by the whole vector, and the effort to find them."""
+    """The knobs of a search by a prefix: candidates to rerank by the full vector, and the effort to find them."""
     pairs = ((50, 50), (50, 100), (100, 100), (100, 200), (100, 400), (200, 400), (200, 800), (400, 800), (400, 1000))
     return *({"candidates": candidates, "effort": effort} for candidates, effort in pairs), EXACT

@@ -43,7 +43,7 @@ _EFFORTS_AND_REFINE = ((50, 2), (100, 2), (100, 5), (200, 5), (400, 5), (800, 5)
 
 @dataclass(frozen=True)
 class Lance(Contender):
-    """An index over whole vectors, refined by LanceDB; or over a prefix, ranked by hand, as it has no stages."""
+    """An index over full vectors, refined by LanceDB; or over a prefix, reranked by the client, as it has no stages."""
 
     kind: str
     prefix: int | None = None

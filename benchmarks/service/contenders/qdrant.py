@@ -1,4 +1,4 @@
-"""Qdrant Edge: Qdrant's engine in process. Its server is no Python package."""
+"""Qdrant Edge: Qdrant's engine in process. Its server is not a Python package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EFFORTS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 
 
 @dataclass(frozen=True)
 class Qdrant(Contender):
-    """HNSW over whole vectors, float32 or with 8 bits in the graph; or over a prefix, with Qdrant's prefetch."""
+    """HNSW over full vectors, float32 or with 8 bits in the graph; or over a prefix, with Qdrant's prefetch."""
 
     int8: bool = False
     prefix: int | None = None
@@ -124,7 +124,7 @@ class _Shard(Opened):
             )
 
         search = staged if self._prefix and knob != EXACT else whole
-        if payload:  # points turn into Python's objects when they are looked at
+        if payload:  # points are converted to Python objects on access
             return lambda vector: [(point.id, point.score, point.payload) for point in search(vector)]
         return lambda vector: [(point.id, point.score) for point in search(vector)]
 
