@@ -77,7 +77,7 @@ def test_accuracy_a_size_and_a_limit_are_chosen_as_for_texts(mrl, directory, fol
     assert dims[0] < dims[1]
     status, out, err = mrl("classify", directory, paths[0], paths[1], "--dims", 8)
     assert status == 0
-    assert "8.0 dimensions an image on average" in err
+    assert "8.0 dims per image on average" in err
     assert "image" in out
     assert len([line for line in out.splitlines() if "digits" in line]) == 2
     status, _, err = mrl("classify", directory, paths[0], "--dims", 5)
@@ -114,7 +114,7 @@ def test_a_text_is_no_image(mrl, directory, tmp_path, monkeypatch, what):
     (tmp_path / "empty").mkdir()
     status, _, err = mrl("classify", directory, what)
     assert status == 1
-    assert f"'{what}' is no image file (.png, .jpg" in err
+    assert f"'{what}' is neither an image file (.png, .jpg" in err
     assert f"{directory} classifies images" in err
 
 
