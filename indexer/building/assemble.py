@@ -30,7 +30,7 @@ from indexer.storage.manifest import (
     file_facts,
     library_versions,
 )
-from indexer.storage.resource_errors import storing
+from indexer.storage.resource_errors import translating_write_errors
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import Storage, StoredVectors
 
@@ -74,7 +74,7 @@ def prepare(folder: Path, rows: int, dimension: int) -> tuple[StoredVectors, Dis
     """
     stored = StoredVectors.open(folder / VECTORS, rows, dimension)
     distinct = DistinctRows.find(stored)
-    with storing(folder / DISTINCT):
+    with translating_write_errors(folder / DISTINCT):
         distinct.save(folder / DISTINCT)
     return stored, distinct
 
@@ -107,7 +107,7 @@ def assemble(
     maker = shortlist_type(structure.kind)
     prefixes = _ReportedPrefixes(DistinctPrefixes(stored, distinct, structure.dims), report)
     shortlist = maker.build(prefixes, maker.options_type(**structure.options))
-    with storing(folder / maker.file_name):
+    with translating_write_errors(folder / maker.file_name):
         shortlist.save(folder / maker.file_name)
     lexical = None if facts.lexical is None else _lexical(folder, rows, facts.lexical, report)
     report(ComputingChecksums())
@@ -140,7 +140,7 @@ def _lexical(folder: Path, rows: int, options: LexicalOptions, report: Report) -
             for document in documents.fetch(range(start, min(rows, start + _PAGE))):
                 yield document.payload
 
-    with closing(Documents(folder / DOCUMENTS)) as opened, storing(folder / LEXICAL_FILES[0]):
+    with closing(Documents(folder / DOCUMENTS)) as opened, translating_write_errors(folder / LEXICAL_FILES[0]):
         return write_lexical(folder, payloads(opened), options)
 
 

@@ -33,7 +33,7 @@ from indexer.storage.documents import REJECTED, Documents, DocumentWriter, Rejec
 from indexer.storage.generations import BUILD_MARK, Generations
 from indexer.storage.manifest import FILE_NAME as MANIFEST
 from indexer.storage.manifest import CorpusFacts, Manifest, ModelFacts, OptionFacts, ShortlistFacts, TargetFacts
-from indexer.storage.resource_errors import told_of
+from indexer.storage.resource_errors import translating_resource_errors
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import Storage, StoredVectors, VectorWriter
 from models.encoders.base import Encoder
@@ -41,7 +41,7 @@ from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
 OnError = Literal["skip", "fail"]
-_SMALLER = (
+_MEMORY_ADVICE = (
     "give the same command more of it, or a smaller --batch-size, and it continues where it stopped; or start over "
     "with --no-resume and a smaller structure: fewer --dims, --memory, or --shortlist ivf"
 )
@@ -187,7 +187,7 @@ def build_index(
     options = options or BuildOptions()
     dims, values = options.structure(encoder.nesting)
     generations = Generations(out)
-    with told_of(generations.root, _SMALLER), generations.locked():
+    with translating_resource_errors(generations.root, _MEMORY_ADVICE), generations.locked():
         return _Build(corpus, encoder, options, dims, values, generations, report).run(resume)
 
 
@@ -341,6 +341,7 @@ class _Build:
     def _calibrate(self, folder: Path, options: CalibrationOptions) -> Manifest:
         with closing(OpenedGeneration(folder, verify="sizes")) as opened:
             manifest = with_calibration(opened, calibrate(opened, self.encoder, None, options, self.report))
+        manifest = self.generations.identified(manifest)
         manifest.write(folder)
         return manifest
 

@@ -1,4 +1,9 @@
-"""Folding the updates of an index into a new generation."""
+"""Compaction: merging the updates of an index into a new generation.
+
+How a kill is survived: the new generation is made in a folder without a name, which the next compaction discards. Once
+it is complete, it gets its name together with the sequence number of the last update it contains, and is published.
+Updates stay in the journal until no remaining generation needs them.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +32,25 @@ from indexer.storage.generations import Generations
 from indexer.storage.journal import PAGE, Journal
 from indexer.storage.manifest import CalibrationFacts, Manifest, ShortlistFacts
 from indexer.storage.recorded_model import RecordedModel
-from indexer.storage.resource_errors import told_of
+from indexer.storage.resource_errors import translating_resource_errors
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import StoredVectors, VectorWriter
 from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
 
-_SMALLER = "compact where there is more of it; a compaction needs as much as a build of the same size"
+_MEMORY_ADVICE = "compact on a machine with more; a compaction needs as much as a build of the same size"
 
 
 @dataclass(frozen=True, slots=True)
 class CompactResult:
-    """What a compaction made.
+    """The outcome of a compaction.
 
     Attributes:
-        generation: the published one, ``path`` its folder: a new one where there was anything to fold in.
-        rows: documents in it.
-        operations: how many were folded in.
-        pruned: older generations deleted.
-        stood_in: whether plans were calibrated with given queries before, and are with stand-ins now.
+        generation: name of the published generation, a new one if there were updates; ``path`` is its folder.
+        rows: number of documents in it.
+        operations: number of merged updates.
+        pruned: names of deleted older generations.
+        stood_in: whether the plans, calibrated with given queries before, are now calibrated with sampled ones.
     """
 
     generation: str
@@ -57,43 +62,43 @@ class CompactResult:
 
 
 def compact_index(
-    path: Path | str,
+    path: str | Path,
     *,
     keep: int = 2,
     encoder: Encoder | None = None,
     report: Report = silent,
 ) -> CompactResult:
-    """Make a new generation of the published one and the updates since, and publish it.
+    """Merge the published generation and the updates since into a new generation, and publish it.
 
-    Nothing is encoded again: vectors are taken as they are stored. What is derived from them is made as a build makes
-    it, plans calibrated anew where they were. Searches and updates go on meanwhile; updates that come stay in the
-    journal and apply to the new generation. Killed at any moment, the published generation stays as it was, with all
-    its updates, and the next call begins anew.
+    Stored vectors are copied, not encoded again. The shortlist structure and the lexical index are built as by a build,
+    and the plans are calibrated again if they were. Searches and updates continue meanwhile; new updates apply to the
+    new generation. If the process is killed at any moment, the published generation stays as it was, with all updates,
+    and the next call starts over.
 
     Args:
         path: the index directory.
-        keep: whole generations left after publishing, this one counted.
-        encoder: the model of the index, for calibration, whose queries are made of words with it, and of documents'
-            vectors where None.
+        keep: number of complete generations to keep, including the new one.
+        encoder: the model of the index. Calibration samples queries from the documents' words with it, and from their
+            vectors if None.
         report: receives progress events: ``Copying``, then those of a build.
 
     Raises:
-        BundleBusyError: another process is building there.
-        BundleError: nothing is published, a file is damaged or cannot be read or written, or the encoder is not the
-            index's.
+        BundleBusyError: another process is changing the index.
+        BundleError: nothing is published, a file is damaged or cannot be read or written, or the encoder is not the one
+            the index was built with.
         OutOfMemoryError: there is not enough memory.
-        InvalidOptionError: ``keep`` is under 1, or this machine cannot build the structure; the message names what can.
+        InvalidOptionError: ``keep`` is less than 1, or this machine cannot build the structure.
     """
     if keep < 1:
         raise InvalidOptionError("keep", f"keep {keep}: give at least 1")
     root = Path(path)
     generations = Generations(root)
-    generations.require_published()  # before the lock, which would make the directory
-    with told_of(root, _SMALLER), generations.locked(), closing(Journal(root)) as journal:
+    generations.require_published()  # before the lock, which would create the directory
+    with translating_resource_errors(root, _MEMORY_ADVICE), generations.locked(), closing(Journal(root)) as journal:
         try:
             return _Compaction(generations, journal, encoder, report).run(keep)
         except BaseException:
-            # On a full disk, room for what is acknowledged is worth more than half a generation.
+            # On a full disk, space for updates is worth more than half a generation.
             generations.drop_aside()
             raise
 
@@ -105,14 +110,16 @@ class _Compaction:
         self.path = generations.path(self.name)
         self.manifest = Manifest.read(self.path)
         if encoder is not None:
-            RecordedModel(generations.root, self.manifest.model, encoder, None, "auto")  # refuses another
+            RecordedModel(
+                generations.root, self.manifest.model, encoder, None, "auto"
+            )  # checks that it is the model of the index
 
     def run(self, keep: int) -> CompactResult:
         start, until = self.journal.start_of(self.name), self.journal.last
         if until <= start:
             return CompactResult(self.name, self.path, self.manifest.rows, 0, [])
         require_available(self.manifest.shortlist.kind)
-        # What is damaged must not get a new checksum. The other files are made anew.
+        # A damaged file must not get a new checksum. All other files are built again.
         self.manifest.check(self.path, (VECTORS, DOCUMENTS, REJECTED))
         folder = self.generations.start_aside()
         rows = self._copy(folder, start, until)
@@ -133,7 +140,7 @@ class _Compaction:
         )
 
     def _copy(self, folder: Path, start: int, until: int) -> int:
-        """Write documents and vectors as they are after an operation; return how many there are."""
+        """Write documents and vectors as of operation ``until``, and return their number."""
         vectors = StoredVectors.open(self.path / VECTORS, self.manifest.rows, self.manifest.dimension)
         with closing(Documents(self.path / DOCUMENTS)) as documents:
             delta = Delta(documents, vectors, self.manifest.model.content_hash)
@@ -167,7 +174,7 @@ class _Compaction:
             with_calibration(opened, calibrate(opened, self.encoder, None, options, self.report)).write(folder)
 
     def _structure(self, rows: int) -> ShortlistFacts:
-        """Return the structure there was; where it is the one that a rule chooses, what the rule chooses now."""
+        """Return the present structure, or the default for the new size if it is the default for the present size."""
         facts, nesting = self.manifest.shortlist, self.manifest.model.nesting
         if facts == default_structure(self.manifest.rows, nesting, facts.dims):
             return default_structure(rows, nesting, facts.dims)
@@ -179,7 +186,7 @@ def _write_vectors(path: Path, manifest: Manifest, vectors: StoredVectors, view:
         writer.cut_to(0)
         for source, rows in ((vectors, view.visible(None).rows), (view.vectors, view.rows - view.first)):
             for start in range(0, len(rows), PAGE):
-                # By way of float32, which holds every stored number, and is stored as the same number again.
+                # float32 represents every stored number exactly.
                 writer.append(source.stored[rows[start : start + PAGE]].astype(np.float32))
         writer.finish(len(view))
 

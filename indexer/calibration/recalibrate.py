@@ -18,7 +18,7 @@ from indexer.search.generation import OpenedGeneration
 from indexer.storage.generations import Generations
 from indexer.storage.manifest import Manifest
 from indexer.storage.recorded_model import RecordedModel
-from indexer.storage.resource_errors import told_of
+from indexer.storage.resource_errors import translating_resource_errors
 from models.encoders.base import Encoder
 from models.nesting import Vectors
 
@@ -56,7 +56,7 @@ def calibrate_index(
     root = Path(path)
     generations = Generations(root)
     generations.require_published()  # before the lock, which would create the directory
-    with told_of(root, "calibrate where there is more of it"), generations.locked():
+    with translating_resource_errors(root, "calibrate on a machine with more"), generations.locked():
         folder = generations.path(generations.require_published())
         with closing(OpenedGeneration(folder)) as opened:
             recorded = RecordedModel(root, opened.manifest.model, encoder, model, device)
@@ -65,8 +65,7 @@ def calibrate_index(
             by_vector = isinstance(queries, np.ndarray)
             own = encoder if by_vector else recorded.encoder
             manifest = with_calibration(opened, calibrate(opened, own, given, options, report))
-        if manifest.index_id is None:  # format 2, whose files are the same as those of format 3
-            manifest = manifest.model_copy(update={"index_id": generations.index_id()})
+        manifest = generations.identified(manifest)  # format 2 becomes 3, whose files are the same
         manifest.write(folder)
         return manifest
 

@@ -12,7 +12,7 @@ from indexer.errors import BundleCorruptError
 from indexer.kernels.threads import split
 from indexer.shortlist.base import Bitmap, Candidates, Options, PrefixSource, Shortlist
 from indexer.shortlist.beam import beam_efforts, beam_width
-from indexer.storage.resource_errors import not_read
+from indexer.storage.resource_errors import out_of_memory_reading
 from models.nesting import Vectors
 
 _MOST_KNOWN = 256
@@ -55,7 +55,7 @@ class FaissShortlist(Shortlist[Options]):
         try:
             index = faiss.read_index(str(path))
         except MemoryError as error:
-            raise not_read(path) from error
+            raise out_of_memory_reading(path) from error
         except RuntimeError as error:
             raise BundleCorruptError(f"cannot read {path}: {str(error).strip().splitlines()[-1]}") from error
         if not isinstance(index, cls.index_type):

@@ -16,7 +16,7 @@ from indexer.kernels.threads import cores, split
 from indexer.shortlist.base import Bitmap, Candidates, PrefixSource, Shortlist, ShortlistOptions
 from indexer.shortlist.beam import beam_efforts, beam_width
 from indexer.shortlist.gathered import gather, inner_products
-from indexer.storage.resource_errors import not_read
+from indexer.storage.resource_errors import out_of_memory_reading
 from models.errors import OptionalDependencyError
 from models.nesting import Vectors
 
@@ -89,7 +89,7 @@ class SymqgShortlist(Shortlist[SymqgOptions]):
                 few = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
             return cls(_FewRows(np.load(path, allow_pickle=False)) if few else _library().SymqgIndex.load(str(path)))
         except MemoryError as error:
-            raise not_read(path) from error
+            raise out_of_memory_reading(path) from error
         except (OSError, RuntimeError, ValueError) as error:
             raise BundleCorruptError(f"cannot read {path}: {error}") from error
 

@@ -1,4 +1,8 @@
-"""Documents of an index: id and payload by row, in an SQLite file."""
+"""The documents of a generation: id and payload by row number, in an SQLite file.
+
+The file also records how far a build has read its corpus, in the same transactions as the documents; that is how a
+build survives a kill.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +35,14 @@ INSERT INTO progress VALUES (0, 0, 0);
 
 
 class StoredDocument(NamedTuple):
-    """A document as stored: its id and its payload."""
+    """A stored document: its id and its payload."""
 
     id: str
     payload: dict[str, Any]
 
 
 class Rejected(NamedTuple):
-    """A row that did not become a document."""
+    """A row of the corpus that was not indexed, and the reason."""
 
     source: str
     line: int
@@ -46,9 +50,10 @@ class Rejected(NamedTuple):
 
 
 class DocumentWriter:
-    """Writes documents batch by batch, each in one transaction with the place in the corpus that it reaches.
+    """Writes documents batch by batch, each in one transaction with the place in the corpus it reaches.
 
-    So after a kill at any moment the file says exactly which rows are in, and where to go on.
+    After a kill at any moment the file therefore says which documents it holds, and where reading continues. Opening an
+    unfinished file resumes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +63,7 @@ class DocumentWriter:
                 self._connection.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {_SCHEMA} COMMIT;")
             self._connection.executescript("PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;")
         except BaseException:
-            self._connection.close()  # which would hold a lock for as long as somebody keeps the error
+            self._connection.close()  # the traceback would keep it, and its lock, alive
             raise
 
     def __enter__(self) -> DocumentWriter:
@@ -69,30 +74,30 @@ class DocumentWriter:
 
     @property
     def count(self) -> int:
-        """Documents committed."""
+        """Number of committed documents."""
         return int(self._connection.execute("SELECT coalesce(max(row) + 1, 0) FROM documents").fetchone()[0])
 
     @property
     def rejected_count(self) -> int:
-        """Rows turned away."""
+        """Number of rejected rows."""
         return int(self._connection.execute("SELECT count(*) FROM rejected").fetchone()[0])
 
     @property
     def place(self) -> Place:
-        """Where in the corpus to go on."""
+        """Where reading the corpus continues."""
         return Place(*self._connection.execute("SELECT file, row FROM progress").fetchone())
 
     @property
     def complete(self) -> bool:
-        """Whether the whole corpus is in."""
+        """Whether the whole corpus was read."""
         return bool(self._connection.execute("SELECT complete FROM progress").fetchone()[0])
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return those of ``ids`` that are already in."""
+        """Return those of ``ids`` that are ids of committed documents."""
         return {row[0] for row in _look_up(self._connection, "SELECT id FROM documents WHERE id", ids)}
 
     def commit(self, documents: Sequence[StoredDocument], rejected: Iterable[Rejected], place: Place) -> None:
-        """Add documents after those that are in, and the rejected rows, and move the place, all or nothing."""
+        """Append documents and rejected rows and record the place reached, in one transaction."""
         first = self.count
         rows = [(first + i, doc.id, payload_json(doc.payload)) for i, doc in enumerate(documents)]
         self._connection.execute("BEGIN")
@@ -102,13 +107,13 @@ class DocumentWriter:
             self._connection.execute("UPDATE progress SET file = ?, row = ?", (place.file, place.row))
 
     def finish(self, filterable: Iterable[str] = ()) -> None:
-        """Index the fields to filter by, mark the corpus as read to its end, and fold everything into the one file.
+        """Index the filterable fields, mark the corpus as complete, and merge the write-ahead log into the file.
 
         Args:
-            filterable: names of fields as filters have them; what is not among them can be filtered by, but slowly.
+            filterable: field names as in filters. Filters on other fields read every document.
 
         Raises:
-            InvalidOptionError: a name that is none.
+            InvalidOptionError: a field name is invalid.
         """
         fields = [parse_field(name, "filterable") for name in filterable]
         self._connection.execute("BEGIN")
@@ -119,13 +124,13 @@ class DocumentWriter:
         self._connection.execute("PRAGMA journal_mode=DELETE")
 
     def rejected(self) -> Iterator[Rejected]:
-        """Stream the rows turned away, in the order they were read."""
+        """Stream the rejected rows in corpus order."""
         for row in self._connection.execute("SELECT source, line, reason FROM rejected ORDER BY rowid"):
             yield Rejected(*row)
 
 
 class Documents:
-    """Reads a published document file; any number of threads may do so at once."""
+    """Reads a finished document file. Thread-safe, with one connection per thread."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -148,7 +153,7 @@ class Documents:
         """Return the documents of ``rows``, in that order.
 
         Raises:
-            BundleCorruptError: a row is not there, or the file cannot be read.
+            BundleCorruptError: a row is missing, or the file cannot be read.
         """
         found: dict[int, StoredDocument] = {}
         wanted = list(dict.fromkeys(int(row) for row in rows))
@@ -162,13 +167,13 @@ class Documents:
 
     @property
     def filterable(self) -> list[str]:
-        """The names of the fields that were declared to be filtered by."""
+        """The names of the indexed fields."""
         return [str(field) for field in self._fields_and_rows(self._connection())[0]]
 
     def matching(self, condition: Filter) -> npt.NDArray[np.int64]:
-        """Return the rows a filter finds, ascending.
+        """Return the rows that match a filter, ascending.
 
-        Declared fields are looked up in their index; rows that it leaves undecided are read.
+        Indexed fields are looked up; documents are read only if the index leaves them undecided.
 
         Raises:
             BundleCorruptError: the file cannot be read.
@@ -181,23 +186,25 @@ class Documents:
             raise BundleCorruptError(f"{self._path}: cannot filter documents: {error!r}") from error
 
     def row_of(self, ids: Sequence[str]) -> dict[str, int]:
-        """Return the rows of those of ``ids`` that are there.
+        """Return the row of each of ``ids`` that exists.
 
         Raises:
             BundleCorruptError: the file cannot be read.
         """
-        known = [one for one in ids if is_unicode(one)]  # no document has another id, and SQLite takes none
+        known = [
+            identifier for identifier in ids if is_unicode(identifier)
+        ]  # others are no ids, and SQLite refuses them
         try:
             return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
         except sqlite3.DatabaseError as error:
             raise BundleCorruptError(f"{self._path}: cannot look up ids: {error!r}") from error
 
     def ids(self) -> list[str]:
-        """Return all ids by row."""
+        """Return all ids in row order."""
         return [row[0] for row in self._connection().execute("SELECT id FROM documents ORDER BY row")]
 
     def _fields_and_rows(self, connection: sqlite3.Connection) -> tuple[dict[Field, int], int]:
-        """Read once what the file says of itself."""
+        """Return the indexed fields and the number of rows, read once."""
         if self._facts is None:
             rows = connection.execute("SELECT coalesce(max(row) + 1, 0) FROM documents").fetchone()[0]
             self._facts = filterable_fields(connection), rows
@@ -216,16 +223,16 @@ class Documents:
 
 
 def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[str] | Sequence[int]) -> Iterator[Any]:
-    """Run a query that ends in a column for the values that the column may have, some of them at a time."""
+    """Run a query that ends in a column name, restricted to the given values of that column."""
     for start in range(0, len(values), _MOST_VARIABLES):
         part = values[start : start + _MOST_VARIABLES]
         yield from connection.execute(f"{query} IN ({','.join('?' * len(part))})", part)
 
 
 def payload_json(payload: dict[str, Any]) -> str:
-    """Return a payload as the JSON that is stored.
+    """Return a payload as stored JSON.
 
     Raises:
-        ValueError, TypeError, RecursionError: a value that JSON cannot hold.
+        ValueError, TypeError, RecursionError: it holds a value that JSON cannot represent.
     """
     return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

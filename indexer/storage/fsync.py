@@ -1,4 +1,4 @@
-"""Making sure that what was written is on the disk."""
+"""Waiting until written data is on the disk, so that it survives a crash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, have reached the disk."""
+    """Wait until the content of a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,10 @@
-"""The directory of an index: numbered generations, one of them published, and one journal of updates for all."""
+"""The directory of an index: numbered generations, one of them published, and one journal of updates for all.
+
+``INDEX/CURRENT`` names the published generation. It is replaced atomically, after every file of the generation has been
+synced: a kill leaves either the old or the new generation published, never a part of one. What an interrupted build
+left carries ``build.json`` and is resumed or discarded by the next build; what an interrupted compaction left lies in
+``generations/aside`` and is discarded by the next one.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +22,11 @@ from indexer.storage.manifest import FILE_NAME as MANIFEST
 from indexer.storage.manifest import Manifest
 
 BUILD_MARK = "build.json"
-"""Present in a generation that is being built: what it is built from. Removed once it is published."""
+"""Present in a generation while it is built: its corpus, model and options. Removed when it is published."""
 
 
 class Generations:
-    """``INDEX/CURRENT`` names the published one of ``INDEX/generations/000001``, ``000002``, …"""
+    """The generations ``INDEX/generations/000001``, ``000002``, … of an index."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
@@ -28,14 +34,14 @@ class Generations:
         self._current = self.root / "CURRENT"
 
     def path(self, name: str) -> Path:
-        """Return a generation's folder."""
+        """Return the folder of a generation."""
         return self._folder / name
 
     def published(self) -> str | None:
-        """Return the published generation's name; None where none is.
+        """Return the name of the published generation, or None.
 
         Raises:
-            BundleCorruptError: CURRENT names something that is not a generation.
+            BundleCorruptError: CURRENT does not hold the number of a generation.
         """
         try:
             name = self._current.read_text(encoding="ascii", errors="replace").strip()
@@ -43,21 +49,21 @@ class Generations:
             return None
         if not name.isdecimal():
             raise BundleCorruptError(
-                f"{self._current} holds {name!r:.60}, not the number of a generation{self._way_out()}"
+                f"{self._current} holds {name!r:.60}, not the number of a generation{self._rollback_advice()}"
             )
         return name
 
     def require_published(self) -> str:
-        """Return the published generation's name.
+        """Return the name of the published generation.
 
         Raises:
-            BundleNotFoundError: there is none.
+            BundleNotFoundError: nothing is published.
         """
         name = self.published()
         if name is None:
             raise BundleNotFoundError(
                 f"no index is published at {self.root}: build one with mrl index build CORPUS --out {self.root}"
-                f"{self._way_out()}"
+                f"{self._rollback_advice()}"
             )
         return name
 
@@ -70,16 +76,20 @@ class Generations:
                     return found
         return uuid4()
 
+    def identified(self, manifest: Manifest) -> Manifest:
+        """Return a manifest with the id of the index, which manifests of format 2 lack."""
+        return manifest if manifest.index_id else manifest.model_copy(update={"index_id": self.index_id()})
+
     def complete(self) -> list[str]:
-        """Names of the generations that are whole, oldest first."""
+        """Return the names of the complete generations, oldest first."""
         return [name for name in self._names() if (self.path(name) / MANIFEST).exists()]
 
     def in_progress(self) -> str | None:
-        """Name of the newest generation that still carries its build mark."""
+        """Return the name of the newest generation with a build mark, or None."""
         return next((name for name in reversed(self._names()) if (self.path(name) / BUILD_MARK).exists()), None)
 
     def start(self) -> str:
-        """Make the folder of a new generation, which will see the updates from now on."""
+        """Create a generation, to which the updates from now on apply, and return its name."""
         name = self._next_name()
         with self._journal() as journal:
             journal.start(name)
@@ -87,22 +97,22 @@ class Generations:
         return name
 
     def start_aside(self) -> Path:
-        """Make the folder of a new generation that does without what an interrupted run left."""
+        """Create an unnamed folder for a new generation, discarding what an interrupted compaction left."""
         self.drop_aside()
         folder = self._folder / "aside"
         folder.mkdir(parents=True)
         return folder
 
     def drop_aside(self) -> None:
-        """Delete what was made aside and has no name."""
+        """Delete the unnamed folder."""
         shutil.rmtree(self._folder / "aside", ignore_errors=True)
 
     def adopt(self, folder: Path, updates: int) -> str:
-        """Give a whole generation that was made aside its name.
+        """Turn a complete folder into a generation, and return its name.
 
         Args:
             folder: from :meth:`start_aside`.
-            updates: the number of the last update that is in it.
+            updates: sequence number of the last update it contains.
         """
         name = self._next_name()
         _sync_folder(folder)
@@ -113,7 +123,7 @@ class Generations:
         return name
 
     def publish(self, name: str) -> None:
-        """Make a whole generation the published one: everything in it reaches the disk before its name does."""
+        """Publish a complete generation, after syncing all its files."""
         folder = self.path(name)
         _sync_folder(folder)
         for path in (self._folder, self.root):
@@ -126,18 +136,21 @@ class Generations:
         (folder / BUILD_MARK).unlink(missing_ok=True)
 
     def rollback(self, to: str | None = None) -> tuple[str, str]:
-        """Publish an earlier generation: the one before the published, or the one named.
+        """Publish the generation before the published one, or the one named.
 
-        Updates are not taken back: the generation shows its own documents with all updates since it was made.
+        Updates are not undone: searches see the documents of the generation with all updates since it was built.
+
+        Args:
+            to: name or number of a complete generation.
 
         Returns:
-            The names of the generation that was and of the one that is now published; where CURRENT is missing or
-            damaged and ``to`` is given, "none" was.
+            the names of the previously and the now published generation. The former is "none" if ``to`` is given and
+            CURRENT is missing or damaged.
 
         Raises:
             BundleNotFoundError: nothing is published.
-            BundleError: there is no such whole generation, a file of it is missing or has the wrong size, or nothing
-                can be written.
+            BundleError: there is no such complete generation, a file of it is missing or has the wrong size, or the
+                directory cannot be written.
         """
         try:
             now = self.require_published()
@@ -158,48 +171,55 @@ class Generations:
         return now, target
 
     def named(self, name: str) -> str:
-        """Return the name, in full, of a whole generation that may be given by its number.
+        """Return the full name of a complete generation, given by name or number.
 
         Raises:
-            BundleError: there is no such whole generation.
+            BundleError: there is no such complete generation.
         """
         full = f"{int(name):06d}" if name.isdecimal() else name
         if full not in self.complete():
             raise BundleError(
-                f"{self.root} has no whole generation {name!r}; whole are {', '.join(self.complete()) or 'none'}"
+                f"{self.root} has no complete generation {name!r}; complete are {', '.join(self.complete()) or 'none'}"
             )
         return full
 
     def discard(self, name: str) -> None:
-        """Delete a generation that is not published."""
+        """Delete a generation.
+
+        Raises:
+            BundleError: it is published.
+        """
         if name == self.published():
             raise BundleError(f"generation {name} is published and is not deleted")
-        # The manifest goes first: without it a half-deleted generation cannot be taken for a whole one.
+        # The manifest first: without it a half-deleted generation does not count as complete.
         (self.path(name) / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.path(name))
 
     def prune(self, keep: int) -> list[str]:
-        """Delete the oldest whole generations, so that ``keep`` remain, the published one always among them.
+        """Delete the oldest complete generations before the published one, so that ``keep`` remain.
 
-        Updates that every generation left has in it are forgotten.
+        Updates that all remaining generations contain are removed from the journal.
+
+        Returns:
+            the names of the deleted generations.
         """
         published = self.published()
         old = [name for name in self.complete() if name != published and int(name) < int(published or 0)]
-        gone = old[: max(0, len(old) - (keep - 1))]
-        for name in gone:
+        deleted = old[: max(0, len(old) - (keep - 1))]
+        for name in deleted:
             self.discard(name)
         names = self._names()
         with self._journal() as journal:
             journal.prune(min(map(journal.start_of, names), default=0), names)
-        return gone
+        return deleted
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the index for building; the lock ends with the process.
+        """Hold the lock of builds, compactions and calibrations; it is released when the process ends, however it ends.
 
         Raises:
             BundleBusyError: another process holds it.
-            BundleStorageError: nothing can be written there.
+            BundleStorageError: the directory cannot be written.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -210,7 +230,7 @@ class Generations:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BundleBusyError(f"another process is changing {self.root}: wait until it is done") from None
+                raise BundleBusyError(f"another process is changing {self.root}: wait until it has finished") from None
             yield
 
     @contextlib.contextmanager
@@ -221,12 +241,13 @@ class Generations:
         finally:
             journal.close()
 
-    def _way_out(self) -> str:
-        """Name what could be published, for a message."""
-        whole = self.complete()
-        if not whole:
+    def _rollback_advice(self) -> str:
+        """Return the end of an error message that names the generations to go back to."""
+        complete = self.complete()
+        if not complete:
             return ""
-        return f"; whole are {', '.join(whole)}: mrl index rollback {self.root} --to {whole[-1]} publishes the last"
+        names = ", ".join(complete)
+        return f"; complete are {names}: mrl index rollback {self.root} --to {complete[-1]} publishes the last"
 
     def _next_name(self) -> str:
         return f"{max(map(int, self._names()), default=0) + 1:06d}"

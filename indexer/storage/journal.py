@@ -1,11 +1,13 @@
-"""The journal of an index: upserts and deletes in one order, on disk before they are acknowledged.
+"""The write-ahead journal of an index: upserts and deletes in order, on disk before they are acknowledged.
 
-``INDEX/journal/journal.sqlite`` holds the operations; ``INDEX/journal/latest`` the number of the last one, in eight
-bytes that every process maps, so that a search can tell in a fraction of a microsecond whether there is anything new.
+An acknowledged update therefore survives a kill or a power failure: opening the index replays the journal.
+``INDEX/journal/journal.sqlite`` holds the operations; ``INDEX/journal/latest`` holds the number of the last one in
+eight bytes that every process maps, so that a search sees within a fraction of a microsecond whether there is a new
+one.
 
-There is one journal for all generations. A generation sees the operations after its start: for one that was built,
-those since the build began; for one that operations were folded into, those since the last of them. So an earlier
-generation that is published again shows the same documents, and no acknowledged update is lost by going back.
+All generations share one journal. To a generation apply the operations after its start: after the beginning of its
+build, or after the last operation that a compaction merged into it. Publishing an earlier generation again therefore
+loses no acknowledged update.
 """
 
 from __future__ import annotations
@@ -31,19 +33,19 @@ from indexer.storage.journal_file import (
 )
 
 PAGE = 4096
-"""Operations read or pruned in one go."""
+"""Operations read or pruned together."""
 _MOST_VARIABLES = 500
 
 
 class Operation(NamedTuple):
-    """One update.
+    """One upsert or delete.
 
     Attributes:
-        sequence: its number; later operations have higher ones.
+        sequence: position in the journal; numbers have no gaps.
         id: of the document.
-        payload: as JSON; None where the document is deleted.
-        vector: the stored numbers' bytes; None where the document is deleted.
-        model: content hash of the model that made the vector.
+        payload: as JSON; None for a delete.
+        vector: bytes of the vector in its storage type; None for a delete.
+        model: content hash of the model of the vector; None for a delete.
     """
 
     sequence: int
@@ -54,24 +56,27 @@ class Operation(NamedTuple):
 
 
 class Writing:
-    """The one transaction that may write; from :meth:`Journal.writing`."""
+    """A write transaction; see :meth:`Journal.writing`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def upsert(self, documents: Iterable[tuple[str, str, bytes]], model: str) -> None:
-        """Add one operation for each (id, payload as JSON, stored vector)."""
+        """Append an upsert for each (id, payload as JSON, stored vector)."""
         rows = ((*document, model) for document in documents)
         query = "INSERT INTO operations (id, payload, vector, model, checksum) VALUES (?, ?, ?, ?, ?)"
         self._connection.executemany(query, ((*row, checksum(*row)) for row in rows))
 
     def delete(self, ids: Iterable[str]) -> None:
-        """Add one operation for each id."""
+        """Append a delete for each id."""
         query = "INSERT INTO operations (id, checksum) VALUES (?, ?)"
-        self._connection.executemany(query, ((one, checksum(one, None, None, None)) for one in ids))
+        self._connection.executemany(
+            query, ((identifier, checksum(identifier, None, None, None)) for identifier in ids)
+        )
 
     def latest(self, ids: Sequence[str], after: int, model: str) -> dict[str, bool]:
-        """Tell for those of ``ids`` that an operation after ``after`` names whether the last one left a document."""
+        """Return which of ``ids`` operations after ``after`` changed, and whether the document exists since the
+        last."""
         found: dict[str, bool] = {}
         for start in range(0, len(ids), _MOST_VARIABLES):
             part = ids[start : start + _MOST_VARIABLES]
@@ -80,23 +85,24 @@ class Writing:
                 f"SELECT id, payload IS NOT NULL FROM operations WHERE id IN ({marks}) "  # noqa: S608 - only marks
                 "AND sequence > ? AND (payload IS NULL OR model = ?) ORDER BY sequence"
             )
-            found.update((one, bool(there)) for one, there in self._connection.execute(query, (*part, after, model)))
+            rows = self._connection.execute(query, (*part, after, model))
+            found.update((identifier, bool(exists)) for identifier, exists in rows)
         return found
 
 
 class Journal:
-    """Reads and writes the journal of an index. Threads may share one, but not two processes by a fork."""
+    """Reads and writes the journal of an index. Thread-safe; not to be shared with a forked process."""
 
-    def __init__(self, root: Path) -> None:
-        """Name the index directory; nothing is opened or made yet."""
-        self._path = root / FOLDER / FILE_NAME
+    def __init__(self, root: str | Path) -> None:
+        """Use the journal of an index directory; nothing is opened or created yet."""
+        self._path = Path(root) / FOLDER / FILE_NAME
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._checksum = "NULL"
         self._latest = Latest(self._path.with_name("latest"))
 
     def close(self) -> None:
-        """Close what is open; the journal may be used again."""
+        """Close the files; the next use opens them again."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -105,16 +111,16 @@ class Journal:
 
     @property
     def signal(self) -> int:
-        """A number that changes with every acknowledged operation, be it another process's; cheap to look at."""
+        """A number that changes with every operation acknowledged by any process; cheap to read."""
         return self._latest.value
 
     def exists(self) -> bool:
-        """Tell whether anything was ever written."""
+        """Return whether there is a journal."""
         return self._connection is not None or self._path.exists()
 
     @property
     def last(self) -> int:
-        """The number of the last operation; 0 where there was none."""
+        """The number of the last operation; 0 if there was none."""
         return self._number("SELECT seq FROM sqlite_sequence WHERE name = 'operations'")
 
     @property
@@ -123,7 +129,7 @@ class Journal:
         return sum(path.stat().st_size for path in self._path.parent.glob(f"{FILE_NAME}*"))
 
     def start_of(self, generation: str) -> int:
-        """Return the number of the last operation that a generation does not see."""
+        """Return the number of the last operation that does not apply to a generation."""
         with self._lock, as_bundle_error(self._path):
             connection = self._reading()
             query = f"SELECT sequence, {self._checksum} FROM starts WHERE generation = ?"  # noqa: S608 - a column
@@ -131,14 +137,14 @@ class Journal:
         if row is None:
             return 0
         if row[1] is not None and row[1] != checksum(generation, row[0]):
-            raise self._damaged(f"where generation {generation} begins is not as it was written")
+            raise self._damaged(f"the start of generation {generation} does not match its checksum")
         return int(row[0])
 
     def start(self, generation: str, sequence: int | None = None) -> None:
-        """Say that a generation sees only operations after ``sequence``, by default after those there are."""
+        """Record that only operations after ``sequence``, or after the present ones, apply to a generation."""
         self._latest.make()
         if not self.exists():
-            return  # it sees all that may come
+            return  # all operations to come apply to it
         with self._lock, self._transaction() as connection:
             number = self.last if sequence is None else sequence
             row = (generation, number, checksum(generation, number))
@@ -146,18 +152,18 @@ class Journal:
             connection.execute(query, row)
 
     def pages(self, after: int, until: int | None = None) -> Iterator[list[Operation]]:
-        """Read the operations after ``after``, to ``until`` where given, in order, some of them at a time.
+        """Read the operations after ``after``, up to ``until`` if given, in order and in pages.
 
         Raises:
-            PrunedError: some of them are gone.
-            BundleCorruptError: one is not as it was written, or missing.
+            PrunedError: some of them were pruned.
+            BundleCorruptError: an operation is missing or does not match its checksum.
         """
         while page := self._page(after, until):
             yield page
             after = page[-1].sequence
 
     def copy_to(self, root: Path) -> None:
-        """Write a copy for another index directory, of one moment; others write meanwhile."""
+        """Copy the journal as of one moment to another index directory; other processes may write meanwhile."""
         copy = root / FOLDER / FILE_NAME
         copy.parent.mkdir(parents=True)
         with self._lock, as_bundle_error(copy):
@@ -165,16 +171,16 @@ class Journal:
             if connection is None:
                 return
             with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
-                # In one step, which sees one state of the source; in several, every write would begin it anew.
+                # In one step, which sees one state of the source; a backup in steps restarts with every write.
                 connection.backup(target)
             last = self.last
-        # A number that was not yet reached would only have the copy looked at once more.
+        # A number too high is harmless: readers look into the database once more.
         Latest(copy.with_name("latest")).value = last
         for path in (copy, copy.parent):
             fsync(path)
 
     def verify(self) -> int:
-        """Read all of it and return how many operations there are.
+        """Verify the database and all checksums, and return the number of operations.
 
         Raises:
             BundleCorruptError: it is damaged.
@@ -191,7 +197,7 @@ class Journal:
             return sum(map(len, self.pages(self._pruned)))
 
     def counts(self, after: int, model: str) -> tuple[int, int, int]:
-        """Count the operations after ``after``: upserts by a model, deletes, and upserts by other models."""
+        """Count the operations after ``after``: upserts of a model, deletes, and upserts of other models."""
         query = (
             "SELECT count(CASE WHEN model = ? THEN 1 END), count(CASE WHEN payload IS NULL THEN 1 END), count(*) "
             "FROM operations WHERE sequence > ?"
@@ -200,11 +206,11 @@ class Journal:
             connection = self._reading()
             if connection is None:
                 return 0, 0, 0
-            upserts, deletes, all_of_them = connection.execute(query, (model, after)).fetchone()
-        return upserts, deletes, all_of_them - upserts - deletes
+            upserts, deletes, total = connection.execute(query, (model, after)).fetchone()
+        return upserts, deletes, total - upserts - deletes
 
     def latest(self, after: int, model: str) -> dict[str, bool]:
-        """Tell for every id that an operation after ``after`` names whether the last one left a document."""
+        """Return the ids that operations after ``after`` changed, and whether the document exists since the last."""
         query = (
             "SELECT id, payload IS NOT NULL, max(sequence) FROM operations "
             "WHERE sequence > ? AND (payload IS NULL OR model = ?) GROUP BY id"
@@ -212,36 +218,36 @@ class Journal:
         with self._lock, as_bundle_error(self._path):
             connection = self._reading()
             rows = [] if connection is None else connection.execute(query, (after, model)).fetchall()
-        return {identifier: bool(there) for identifier, there, _ in rows}
+        return {identifier: bool(exists) for identifier, exists, _ in rows}
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writing]:
-        """Write operations: when the block has ended without an error they are on disk; otherwise none is.
+        """Write operations in one transaction: after the block all are on disk, after an exception none is.
 
         Raises:
-            BundleBusyError: other processes have been writing for a minute.
+            BundleBusyError: other processes held the write lock for a minute.
             BundleStorageError: the disk is full, read-only or failing.
             BundleError: the journal cannot be written.
         """
         with self._lock:
-            self._reading()  # which refuses to begin anew where there was one
+            self._reading()  # refuses to replace a journal that has disappeared
             with _as_storage_error(self._path):
                 create(self._path)
             with self._transaction() as connection:
                 before = self.last
                 yield Writing(connection)
                 number = self.last
-            # The number of an own operation: no other writer gives it, so that a late one cannot hide a later.
+            # The number of an own operation, which no other writer signals: a late signal cannot hide a later one.
             if number > before:
                 with _as_storage_error(self._path):
                     self._latest.value = number
 
     def prune(self, until: int, generations: Iterable[str]) -> None:
-        """Forget the operations to ``until``, and the starts of all but some generations."""
+        """Delete the operations up to ``until``, and the starts of all generations but the given ones."""
         if not self.exists():
             return
         with self._lock:
-            # Step by step, so that a writer never waits for all of it.
+            # In steps, so that no writer waits for all of it.
             for sequence in range(self._pruned, until, PAGE):
                 to = min(until, sequence + PAGE)
                 with self._transaction() as connection:
@@ -262,25 +268,24 @@ class Journal:
                 f"SELECT sequence, id, payload, vector, model, {self._checksum} FROM operations "  # noqa: S608 - a column
                 "WHERE sequence > ? AND sequence <= coalesce(?, sequence) ORDER BY sequence LIMIT ?"
             )
-            # In this order: what comes meanwhile is not missed, and what is pruned between the two is seen as missing,
-            # not taken for never having been.
+            # In this order: new operations are not reported as missing, and operations pruned in between are noticed.
             last = self.last if until is None else min(until, self.last)
             rows = connection.execute(query, (after, until, PAGE)).fetchall()
             pruned = self._pruned
         if pruned > after:
             raise PrunedError(f"{self._path} holds operations from {pruned + 1} on, those after {after} are needed")
-        # They are numbered without gaps.
+        # Numbers have no gaps.
         for number, row in enumerate(rows, start=after + 1):
             if row[0] != number or (row[5] is not None and row[5] != checksum(*row[1:5])):
-                raise self._damaged(f"operation {number} is missing or not as it was written")
+                raise self._damaged(f"operation {number} is missing or does not match its checksum")
         if len(rows) < min(PAGE, last - after):
             raise self._damaged(f"operation {after + len(rows) + 1} is missing")
         return [Operation(*row[:5]) for row in rows]
 
     def _damaged(self, problem: str) -> BundleCorruptError:
         return BundleCorruptError(
-            f"{self._path} is damaged: {problem}. Put a snapshot of the index in its place; without one, the folder "
-            f"{self._path.parent} can be moved away, and with it go the updates since the last compaction"
+            f"{self._path} is damaged: {problem}. Restore the index from a snapshot; without one, move the folder "
+            f"{self._path.parent} away, which loses the updates since the last compaction"
         )
 
     @property
@@ -303,11 +308,11 @@ class Journal:
                 yield connection
 
     def _reading(self) -> sqlite3.Connection | None:
-        """Return the connection; None while there is no journal."""
+        """Return the connection, or None without a journal."""
         if self._connection is None and not self._path.exists():
-            # Made after what it stands beside, and only ever moved away with it.
+            # The signal file is created after the journal, and both are only moved together.
             if self._latest.value and not self._path.exists():
-                raise self._damaged(f"it is gone, and held {self._latest.value} operations")
+                raise self._damaged(f"it is missing, and held {self._latest.value} operations")
             return None
         if self._connection is None:
             with as_bundle_error(self._path):

@@ -1,4 +1,7 @@
-"""The files of the journal: an SQLite database (WAL, every commit synced), and eight bytes to look at."""
+"""The files of the journal: an SQLite database that survives a crash, and eight bytes that signal new operations.
+
+The database runs in WAL mode with ``synchronous=FULL``: every commit is on the disk before it returns.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ FILE_NAME = "journal.sqlite"
 FORMAT_VERSION: Final = 1
 _WAIT_SECONDS = 60.0
 _STORAGE = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
-"""What the disk is to blame for, by the beginnings of SQLite's names."""
+"""Prefixes of SQLite's names of errors that the disk causes."""
 _LATEST_BYTES = 8
 _NOTHING = memoryview(bytes(_LATEST_BYTES)).cast("Q")
 
@@ -46,7 +49,7 @@ COMMIT;
 
 
 def create(path: Path) -> None:
-    """Make an empty database where there is none, whichever of several processes comes first."""
+    """Create an empty database if there is none; several processes may try at once."""
     if path.exists():
         return
     folder = path.parent
@@ -55,7 +58,7 @@ def create(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return
-        # Whole before it has its name, whenever the process is killed.
+        # Complete before it gets its name, in case the process is killed.
         partial = path.with_name(path.name + ".partial")
         partial.unlink(missing_ok=True)
         with as_bundle_error(path):
@@ -70,7 +73,11 @@ def create(path: Path) -> None:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database; a copy on a read-only disk too, where nobody writes."""
+    """Open the database; on a read-only disk as immutable.
+
+    Raises:
+        BundleFormatError: another format version.
+    """
     uri = f"{path.resolve().as_uri()}?mode=rw"
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -86,7 +93,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def has_checksums(connection: sqlite3.Connection) -> bool:
-    """Tell whether rows have checksums; where the file is of before there were any, let later ones have them."""
+    """Return whether rows have checksums; add the column to a file that predates it, for later rows."""
     query = "SELECT count(*) FROM pragma_table_info('starts') WHERE name = 'checksum'"
     if connection.execute(query).fetchone()[0]:
         return True
@@ -94,16 +101,16 @@ def has_checksums(connection: sqlite3.Connection) -> bool:
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             if not connection.execute(query).fetchone()[0]:
-                # A column more disturbs no program that reads or writes the others, now or later.
+                # Older programs name their columns, so a further one does not disturb them.
                 connection.execute("ALTER TABLE operations ADD COLUMN checksum INTEGER")
                 connection.execute("ALTER TABLE starts ADD COLUMN checksum INTEGER")
     except sqlite3.OperationalError:
-        return False  # it cannot be written
+        return False  # read-only
     return True
 
 
 def checksum(*parts: str | bytes | int | None) -> int:
-    """Return a checksum (CRC-32) of what is in a row."""
+    """Return the CRC-32 checksum of a row."""
     value = 0
     for part in parts:
         content = part if isinstance(part, bytes) else b"-" if part is None else f"+{part}\0".encode()
@@ -113,26 +120,28 @@ def checksum(*parts: str | bytes | int | None) -> int:
 
 @contextlib.contextmanager
 def as_bundle_error(path: Path) -> Iterator[None]:
-    """Turn errors of the database into ours."""
+    """Translate errors of SQLite into BundleError and its subclasses."""
     try:
         yield
     except sqlite3.OperationalError as error:
         if not hasattr(error, "sqlite_errorname"):
-            # Not SQLite's own: a text that is none.
+            # Raised by the Python module: a text is not UTF-8.
             raise BundleCorruptError(f"{path} is damaged: {error}") from error
         if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise BundleBusyError(f"others have been writing to {path} for {_WAIT_SECONDS:.0f} seconds") from error
+            raise BundleBusyError(
+                f"other processes have been writing to {path} for {_WAIT_SECONDS:.0f} seconds"
+            ) from error
         if error.sqlite_errorname.startswith(_STORAGE):
             raise BundleStorageError(f"cannot read or write {path}: {error}") from error
         raise BundleError(f"cannot read or write {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:
-            raise  # not the file is wrong but the program
+            raise  # a bug, not a damaged file
         raise BundleCorruptError(f"{path} is damaged: {error}") from error
 
 
 class Latest:
-    """Eight bytes in a file, which readers map: they look at them without a system call."""
+    """The number of the last operation in a memory-mapped file, which readers poll without a system call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -141,7 +150,7 @@ class Latest:
 
     @property
     def value(self) -> int:
-        """The number; 0 while there is none."""
+        """The number; 0 without a file."""
         if self._map is None:
             self._open()
         return self._numbers[0]
@@ -153,18 +162,18 @@ class Latest:
             file.write(number.to_bytes(_LATEST_BYTES, sys.byteorder))
 
     def make(self) -> None:
-        """Make the file where there is none."""
+        """Create the file if there is none."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), self._path.open("xb", buffering=0) as file:
             file.write(bytes(_LATEST_BYTES))
 
     def close(self) -> None:
-        """Give up the mapping."""
+        """Unmap the file."""
         self._numbers, self._map = _NOTHING, None
 
     def _open(self) -> None:
         with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
-            # Another process may have made it and not written into it yet.
+            # Another process may have created it and not written to it yet.
             if os.fstat(file.fileno()).st_size >= _LATEST_BYTES:
                 mapped = mmap.mmap(file.fileno(), _LATEST_BYTES, prot=mmap.PROT_READ)
                 self._map, self._numbers = mapped, memoryview(mapped).cast("Q")

@@ -1,4 +1,4 @@
-"""The model an index was built with, loaded when it is first needed."""
+"""The model an index was built with, loaded on first use."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from models.encoders.load import load_encoder
 
 
 class RecordedModel:
-    """Finds the model a manifest names, and refuses any other."""
+    """Loads the model that a manifest names, and refuses any other. Thread-safe."""
 
-    def __init__(self, root: Path, facts: ModelFacts, encoder: Encoder | None, place: str | None, device: str) -> None:
-        """Say where it is.
+    def __init__(
+        self, root: str | Path, facts: ModelFacts, encoder: Encoder | None, place: str | None, device: str
+    ) -> None:
+        """Take an encoder, or what is needed to load it.
 
         Args:
-            root: the index directory.
+            root: the index directory, for messages.
             facts: of the manifest.
-            encoder: the model, where it is loaded already.
-            place: where it is now, if it has moved.
-            device: where it runs.
+            encoder: the model, if it is already loaded.
+            place: its directory or name if it has moved; the manifest's name if None.
+            device: device to run on.
 
         Raises:
             ModelMismatchError: ``encoder`` is not the model of the index.
@@ -39,8 +41,8 @@ class RecordedModel:
         """The model.
 
         Raises:
-            ModelError: it is not where it was.
-            ModelMismatchError: what is there is another.
+            ModelError: it cannot be found or loaded.
+            ModelMismatchError: the model of that name has another content.
         """
         with self._loading:
             if self._encoder is None:
@@ -56,7 +58,7 @@ class RecordedModel:
             return self._encoder
 
     def of(self, facts: ModelFacts) -> RecordedModel:
-        """Return the model of another generation: this one where it is the same, so that it is not loaded again."""
+        """Return the model of another generation, which is this object if the content is the same."""
         if facts.content_hash == self.facts.content_hash:
             return self
         return RecordedModel(self._root, facts, None, self._place, self._device)

@@ -1,4 +1,4 @@
-"""What disk and memory refuse, turned into one error that says what to do."""
+"""Errors of disk and memory, translated into those of ``indexer.errors``, which say what to do."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from indexer.storage.journal_file import as_bundle_error
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
-def not_read(path: Path) -> OutOfMemoryError:
-    """Return the error for a file that asks for more memory than there is."""
+def out_of_memory_reading(path: Path) -> OutOfMemoryError:
+    """Return the error for a file that needs more memory than there is."""
     return OutOfMemoryError(
         f"there is not enough memory to read {path}, of {path.stat().st_size} bytes: give it more, or build a smaller "
-        "structure (--dims, --memory); mrl index verify tells whether it is damaged instead"
+        "structure (--dims, --memory); mrl index verify checks whether it is damaged instead"
     )
 
 
 @contextlib.contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Run a block that has a library write a file: what it raises then is about the disk, whatever it calls it.
+def translating_write_errors(path: Path) -> Iterator[None]:
+    """Translate any write error of a third-party library into BundleStorageError.
 
-    Raises:
-        BundleStorageError: it could not be written.
+    Args:
+        path: the file that is written, for the message.
     """
     try:
         yield
@@ -37,12 +37,12 @@ def storing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told_of(root: Path, smaller: str) -> Iterator[None]:
-    """Run a block that writes into an index.
+def translating_resource_errors(root: Path, memory_advice: str) -> Iterator[None]:
+    """Translate the errors of a full disk and of too little memory.
 
     Args:
         root: the index directory.
-        smaller: what takes less memory, for the message.
+        memory_advice: how to do with less memory, for the message.
 
     Raises:
         BundleStorageError: the disk is full, read-only or failing.
@@ -54,15 +54,15 @@ def told_of(root: Path, smaller: str) -> Iterator[None]:
     except (OSError, BundleStorageError) as error:
         if isinstance(error, OSError) and error.errno not in _REFUSALS:
             raise
-        told = str(error) if isinstance(error, BundleStorageError) else f"cannot write {root}: {error}"
+        message = str(error) if isinstance(error, BundleStorageError) else f"cannot write {root}: {error}"
         raise BundleStorageError(
-            f"{told}. Nothing that was published or acknowledged is lost: make room, or make it writable, and give the "
-            "same command again"
+            f"{message}. Nothing that was published or acknowledged is lost: free some space, or make it writable, and "
+            "run the same command again"
         ) from error
     except OutOfMemoryError:
         raise
     except MemoryError as error:
         raise OutOfMemoryError(
             f"there is not enough memory ({str(error) or 'none is left'}). Nothing that was published or acknowledged "
-            f"is lost: {smaller}"
+            f"is lost: {memory_advice}"
         ) from error

@@ -1,4 +1,4 @@
-"""A copy of an index that is in use: its published generation and its updates, as they are at one moment."""
+"""Snapshots: a consistent copy of an index in use, with its published generation and its updates."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from indexer.storage.generations import Generations
 from indexer.storage.journal import Journal
 from indexer.storage.manifest import FILE_NAME as MANIFEST
 from indexer.storage.manifest import Manifest
-from indexer.storage.resource_errors import told_of
+from indexer.storage.resource_errors import translating_resource_errors
 from models.errors import InvalidOptionError
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
-"""Another file system, or one that knows no links or has no more of them for this file."""
+"""Another file system, one without hard links, or too many links of one file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotResult:
-    """What was copied.
+    """The content of a snapshot.
 
     Attributes:
-        generation: the published one, of ``files`` files with ``size`` bytes.
-        linked: whether its files are links to the index's own, so that they take no room, and a damage of the disk
-            damages both.
-        operations: updates in the journal.
+        generation: name of the published generation, of ``files`` files with ``size`` bytes in all.
+        linked: whether the files are hard links, which take no space but share any damage of the disk.
+        operations: number of updates in the journal.
     """
 
     generation: str
@@ -40,27 +39,27 @@ class SnapshotResult:
     operations: int
 
 
-def snapshot_index(path: Path | str, destination: Path | str, *, copy: bool = False) -> SnapshotResult:
-    """Copy the published generation of an index and its updates, while the index is searched, changed and built.
+def snapshot_index(path: str | Path, destination: str | Path, *, copy: bool = False) -> SnapshotResult:
+    """Copy the published generation of an index and its updates, while the index is searched, updated and built.
 
-    Every update that was acknowledged before the call is in the copy, and each batch is in it whole or not at all. It
-    is compared with its checksums before it has its name. The model is not in it: an index names its model.
+    The copy contains every update acknowledged before the call, and each batch completely or not at all. It is verified
+    against its checksums before it gets its name. It does not contain the model.
 
     Args:
         path: the index directory.
-        destination: the copy's, made by this; an index that can be served as it is.
-        copy: copy files also where they could be linked.
+        destination: directory to create; an index that can be served.
+        copy: copy files even if hard links are possible.
 
     Raises:
-        InvalidOptionError: there is something at ``destination``.
+        InvalidOptionError: ``destination`` exists and is not empty.
         BundleError: nothing is published, a file is damaged, or the copy cannot be written.
     """
     root, destination = Path(path), Path(destination)
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise InvalidOptionError("destination", f"{destination} exists already: name a directory that does not")
+        raise InvalidOptionError("destination", f"{destination} exists: name a new directory")
     partial = destination.with_name(destination.name + ".partial")
     generations = Generations(root)
-    with told_of(destination, "snapshot where there is more of it"):
+    with translating_resource_errors(destination, "take the snapshot on a machine with more"):
         try:
             while True:
                 name = generations.require_published()
@@ -68,7 +67,7 @@ def snapshot_index(path: Path | str, destination: Path | str, *, copy: bool = Fa
                     result = _copy(generations, name, partial, copy)
                     break
                 except (BundleError, FileNotFoundError):
-                    # It may have been replaced, and deleted, since its name was read.
+                    # Another generation may have been published, and this one deleted, since its name was read.
                     if generations.published() == name:
                         raise
             partial.rename(destination)
@@ -88,7 +87,7 @@ def _copy(generations: Generations, name: str, partial: Path, copy: bool) -> Sna
     for file in (*manifest.files, MANIFEST):
         linked = _place(source / file, folder / file, linked)
     operations = _copy_journal(generations, name, partial)
-    # Of the copy: plans may have been calibrated, and the manifest replaced, meanwhile.
+    # From the copy: a calibration may have replaced the original meanwhile.
     manifest = Manifest.read(folder)
     manifest.check(folder)
     copied.publish(name)
@@ -97,7 +96,7 @@ def _copy(generations: Generations, name: str, partial: Path, copy: bool) -> Sna
 
 
 def _place(source: Path, target: Path, link: bool) -> bool:
-    """Link or copy a file; return whether the next is to be linked."""
+    """Link or copy a file; return whether to try a link for the next one."""
     if link:
         try:
             os.link(source, target)
@@ -111,13 +110,13 @@ def _place(source: Path, target: Path, link: bool) -> bool:
 
 
 def _copy_journal(generations: Generations, name: str, partial: Path) -> int:
-    """Copy the journal as it is after some operation; return how many of the generation's are in it."""
+    """Copy the journal as of one moment; return the number of operations that apply to the generation."""
     with closing(Journal(generations.root)) as journal, closing(Journal(partial)) as copied:
         if not journal.exists():
             return 0
         journal.copy_to(partial)
-        # While this is there, what belongs to it has not been taken out of the journal. So it was there before.
+        # Operations of a generation are pruned only after its manifest is deleted: the copy has them all.
         if not (generations.path(name) / MANIFEST).exists():
-            raise BundleCorruptError(f"generation {name} of {generations.root} is gone")
+            raise BundleCorruptError(f"generation {name} of {generations.root} was deleted")
         copied.verify()
         return sum(map(len, copied.pages(copied.start_of(name))))

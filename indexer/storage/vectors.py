@@ -1,7 +1,7 @@
-"""The full vectors of an index: one ``.npy`` file, written by appending, read through a memory map.
+"""The full vectors of a generation: one ``.npy`` file, written by appending, memory-mapped for reading.
 
-Stored as float32, float16, or int8: each row scaled so that its largest number is 127. The scale is not kept, because a
-score is a cosine, from which it cancels.
+They are stored as float32, float16 or int8. An int8 row is scaled so that its largest absolute value is 127; the scale
+is not stored, as it cancels in a cosine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SLACK = 16
 
 
 def encode(vectors: Vectors, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Turn rows into the numbers that are stored: float32, float16 or int8."""
+    """Convert vectors, shape (n, D), to a storage type: float32, float16 or int8."""
     if dtype == np.int8:
         peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
         scaled: Vectors = vectors * np.divide(127, peaks, out=np.zeros_like(peaks), where=peaks > 0)
@@ -37,9 +37,9 @@ def encode(vectors: Vectors, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 class VectorWriter:
-    """Appends rows to a ``.npy`` file whose header is brought up to date at the end.
+    """Appends rows to a ``.npy`` file and updates its header at the end.
 
-    NumPy pads the header so that the number of rows can grow in place.
+    NumPy pads the header, so the number of rows can grow in place. An existing file is continued.
     """
 
     def __init__(self, path: Path, dimension: int, storage: Storage) -> None:
@@ -57,10 +57,10 @@ class VectorWriter:
         self._file.close()
 
     def cut_to(self, rows: int) -> None:
-        """Drop everything after the first ``rows`` rows: what a killed build wrote but did not commit.
+        """Truncate the file to its first ``rows`` rows: a killed build may have written more than it committed.
 
         Raises:
-            BundleCorruptError: the file holds fewer rows than that.
+            BundleCorruptError: the file holds fewer rows.
         """
         size = len(self._header(0)) + rows * self._dimension * self._dtype.itemsize
         if os.fstat(self._file.fileno()).st_size < size:
@@ -71,13 +71,13 @@ class VectorWriter:
         self._file.seek(size)
 
     def append(self, vectors: Vectors) -> None:
-        """Write rows to the disk and wait until they are there."""
+        """Append rows, and wait until they are on the disk."""
         self._file.write(encode(vectors, self._dtype).tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def finish(self, rows: int) -> None:
-        """Write the number of rows into the header."""
+        """Write the header for ``rows`` rows."""
         self._file.seek(0)
         self._file.write(self._header(rows))
         self._file.flush()
@@ -93,11 +93,12 @@ class VectorWriter:
 class StoredVectors:
     """Full rows, mapped from disk or in memory, scored where they lie.
 
-    A score is the cosine of two prefixes: both cut to ``dims`` and normalised. It is computed in one way for every
-    caller, row by row, so that the same query and row always score the same, and equal rows exactly equal.
+    A score is the cosine of two prefixes, both truncated to ``dims`` and normalised. It is always computed the same
+    way,
+    row by row: the same query and row always have the same score, and equal rows have equal scores.
 
     Attributes:
-        bits: the rows as compiled code takes them, which has no float16 and converts its bits itself.
+        bits: the rows as the kernels take them: float16 as uint16, since compiled code has no float16.
     """
 
     def __init__(self, rows: npt.NDArray[Any]) -> None:
@@ -106,10 +107,10 @@ class StoredVectors:
 
     @classmethod
     def open(cls, path: Path, rows: int, dimension: int) -> Self:
-        """Map a file.
+        """Memory-map a file.
 
         Raises:
-            BundleCorruptError: missing, unreadable, or not of the shape the manifest says.
+            BundleCorruptError: it is missing or unreadable, or its shape differs from the manifest's.
         """
         try:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -126,26 +127,26 @@ class StoredVectors:
 
     @property
     def dimension(self) -> int:
-        """The full size D."""
+        """The full dimension D."""
         return int(self._rows.shape[1])
 
     @property
     def stored(self) -> npt.NDArray[Any]:
-        """The numbers as they are stored, shape (N, D)."""
+        """The rows in their storage type, shape (N, D)."""
         return self._rows
 
     def prefixes(self, rows: npt.NDArray[Any] | slice, dims: int) -> Vectors:
-        """Return rows' unit prefixes, shape (n, dims)."""
+        """Return the normalised prefixes of rows, shape (n, dims)."""
         return truncate(self._rows[rows, :dims], dims)
 
     def blocks(self, dims: int) -> Iterator[tuple[int, Vectors]]:
-        """Stream all rows' prefixes as (first row, unit prefixes of shape (n, dims)), a bounded block at a time."""
+        """Stream all prefixes in bounded blocks: (first row, unit prefixes of shape (n, dims))."""
         step = block_rows(self.dimension)
         for start in range(0, len(self), step):
             yield start, self.prefixes(slice(start, start + step), dims)
 
     def prefix_norms(self, dims: int) -> Iterator[Vectors]:
-        """Stream |x[:dims]| of each row normalised at D, a block at a time."""
+        """Stream the norms |x[:dims]| of all rows, normalised at D, in blocks."""
         for _, rows in self.blocks(self.dimension):
             yield np.linalg.norm(rows[:, :dims], axis=1)
 
@@ -154,29 +155,29 @@ class StoredVectors:
 
         Args:
             queries: unit prefixes, shape (n, dims).
-            rows: shape (n, K); -1 stands for no row.
+            rows: shape (n, K), padded with -1.
             dims: prefix size.
 
         Returns:
-            float32, shape (n, K); -inf where there is no row.
+            float32, shape (n, K), padded with -inf.
         """
         scores = np.empty(rows.shape, dtype=np.float32)
         kernels.score(self.bits, queries, rows, dims, scores)
         return scores
 
     def rank(self, queries: Vectors, rows: Rows, dims: int, keep: int, threads: int = 1) -> tuple[Vectors, Rows]:
-        """Score candidates and keep the best: the rerank of a shortlist, and one stage of a funnel.
+        """Score candidates and keep the best: a rerank, or one stage of a funnel.
 
         Args:
             queries: unit prefixes, shape (n, dims).
-            rows: shape (n, K), or (1, K) where all queries have the same; -1 stands for no row.
+            rows: candidates, shape (n, K), or (1, K) for all queries; padded with -1.
             dims: prefix size.
-            keep: rows kept.
-            threads: used where there is more than one query.
+            keep: number of rows to keep.
+            threads: for more than one query.
 
         Returns:
-            scores, float32, and rows, int64, new arrays of shape (n, keep), best first, equal scores by row; -inf and
-            -1 where there are fewer.
+            scores, float32, and rows, int64: new arrays of shape (n, keep), best first, ties by row; padded with -inf
+            and -1.
         """
         best = np.empty((len(queries), keep), dtype=np.float32)
         best_rows = np.empty((len(queries), keep), dtype=np.int64)
@@ -190,19 +191,19 @@ class StoredVectors:
         return best, best_rows
 
     def nearest(self, queries: Vectors, dims: int, keep: int, threads: int = 1) -> tuple[Vectors, Rows]:
-        """Find the rows of the highest scores by looking at all of them.
+        """Find the rows with the highest scores by an exact scan.
 
         Args:
             queries: unit prefixes, shape (n, dims).
             dims: prefix size.
-            keep: rows a query.
-            threads: used where there is more than one query.
+            keep: number of rows per query.
+            threads: for more than one query.
 
         Returns:
-            as :meth:`rank`.
+            see :meth:`rank`.
         """
-        # A block of queries is scored by a sum in another order, which moves scores by their last bit: some rows more
-        # than asked for are taken and scored again, so that none is lost at the cut.
+        # The scan sums in another order, which changes the last bits of a score: it keeps some more rows, which are
+        # then scored again, so that none is lost at the cut.
         count = min(len(self), keep + _SLACK)
         best = np.empty((len(queries), count), dtype=np.float32)
         rows = np.empty((len(queries), count), dtype=np.int64)
@@ -215,5 +216,5 @@ class StoredVectors:
 
 
 def block_rows(dimension: int) -> int:
-    """Return how many rows are handled at a time where all are streamed."""
+    """Return the number of rows per block when all are streamed."""
     return max(1, _BLOCK_BYTES // (4 * dimension))

@@ -96,7 +96,7 @@ def test_current_is_put_right_by_naming_a_generation(root, mrl):
         assert status == 1
         assert "mrl index rollback" in err
         if content != "000007\n":
-            assert "whole are 000001, 000002" in err
+            assert "complete are 000001, 000002" in err
         assert mrl("index", "rollback", root, "--to", "2")[0] == 0
         assert Generations(root).published() == "000002"
         verified(root)
@@ -152,10 +152,10 @@ class TestService:
             (root / "journal" / "latest").write_bytes((2).to_bytes(8, "little"))
             refused = await client.post("/v1/search", json={"query": "w1"})
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "index_failed")
-            assert "operation 2 is missing or not as it was written" in refused.json()["error"]["message"]
+            assert "operation 2 is missing or does not match its checksum" in refused.json()["error"]["message"]
 
         serve(root, scenario)
-        with pytest.raises(BundleCorruptError, match=r"journal.sqlite is damaged: operation 2 .* Put a snapshot"):
+        with pytest.raises(BundleCorruptError, match=r"journal.sqlite is damaged: operation 2 .* Restore the index from a snapshot"):
             Index.open(root, encoder=ENCODER)
         shutil.move(root / "journal", root.parent / "journal-aside")
         serve(root, self._answers)
@@ -226,8 +226,8 @@ def test_operations_that_are_lost_or_moved_are_noticed(full, tmp_path):
     changes = {
         "DELETE FROM operations WHERE sequence = 7": "operation 7 is missing",
         "DELETE FROM operations WHERE sequence > 50": "operation 51 is missing",
-        "UPDATE operations SET payload = '{}' WHERE sequence = 9": "operation 9 is missing or not as it was written",
-        "UPDATE starts SET sequence = 3": "where generation 000001 begins is not as it was written",
+        "UPDATE operations SET payload = '{}' WHERE sequence = 9": "operation 9 is missing or does not match its checksum",
+        "UPDATE starts SET sequence = 3": "the start of generation 000001 does not match its checksum",
     }
     for number, (change, message) in enumerate(changes.items()):
         root = shutil.copytree(full, tmp_path / str(number))

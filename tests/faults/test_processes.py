@@ -55,7 +55,7 @@ class TestTwoAtOnce:
             for command in commands:
                 status, out, err = mrl(*command)
                 assert (status, out) == (1, ""), command
-                assert re.search(r"error: another process is changing .*: wait until it is done", err)
+                assert re.search(r"error: another process is changing .*: wait until it has finished", err)
             # Neither searches, nor updates, nor snapshots wait for a build.
             assert mrl("search", root, "w1")[0] == 0
             assert mrl("index", "delete", root, "new")[0] == 0

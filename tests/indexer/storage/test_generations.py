@@ -43,7 +43,7 @@ def test_rollback_to_nothing_is_refused_and_changes_nothing(three):
     with pytest.raises(BundleError, match="has no earlier generation; published is 000001"):
         three.rollback()
     for name in ("7", "x", "../..", ""):
-        with pytest.raises(BundleError, match="has no whole generation"):
+        with pytest.raises(BundleError, match="has no complete generation"):
             three.rollback(name)
     assert served(three) == ("000001", 1)
 

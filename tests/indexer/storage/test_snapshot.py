@@ -88,7 +88,7 @@ def test_mistakes(index, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for place in (tmp_path / "full", tmp_path / "corpus.jsonl", index.root):
-        with pytest.raises(InvalidOptionError, match="exists already: name a directory that does not"):
+        with pytest.raises(InvalidOptionError, match="exists: name a new directory"):
             snapshot_index(index.root, place)
     with pytest.raises(BundleNotFoundError):
         snapshot_index(tmp_path / "none", tmp_path / "copy")
