@@ -1,7 +1,8 @@
+import math
+
 import pytest
 
-from indexer import SearchOptions
-from indexer.plan import make_plan
+from indexer.plan import SCAN, FunnelStage, HybridOptions, SearchOptions, SecondLook, StopRule, make_plan
 from models import InvalidOptionError
 
 
@@ -60,3 +61,88 @@ def test_options_outside_their_bounds(options, param, message):
     with pytest.raises(InvalidOptionError, match=message) as caught:
         plan(**options)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fusion": "sum"}, "fusion 'sum': allowed are rrf, weighted"),
+        ({"weight": 1.5}, "weight 1.5 .*give 0 to 1"),
+        ({"weight": float("nan")}, "weight nan"),
+        ({"candidates": 0}, "0 candidates for hybrid search: give at least 1"),
+    ],
+)
+def test_hybrid_options_outside_their_bounds(options, message):
+    with pytest.raises(InvalidOptionError, match=message) as raised:
+        HybridOptions(**options)
+    assert raised.value.param == "hybrid"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gap": -0.1}, "gap -0.1: give a difference of scores, 0 or more"),
+        ({"gap": math.inf}, "gap inf: give a difference of scores"),
+        ({"gap": math.nan}, "gap nan: give a difference of scores"),
+        ({"gap": 0.1, "k": 0}, "k 0: give at least 1"),
+        ({"gap": 0.1, "probability": 0}, "probability 0: give more than 0 and at most 1"),
+        ({"gap": 0.1, "probability": 1.01}, "probability 1.01"),
+        ({"gap": 0.1, "probability": math.nan}, "probability nan"),
+    ],
+)
+def test_stop_rules_outside_their_bounds(options, message):
+    with pytest.raises(InvalidOptionError, match=message) as caught:
+        StopRule(**options)
+    assert caught.value.param == "stop"
+
+
+@pytest.mark.parametrize(("below", "effort"), [(math.nan, 9), (0.5, 0), (0.5, -1)])
+def test_second_looks_outside_their_bounds(below, effort):
+    with pytest.raises(InvalidOptionError, match="second look") as caught:
+        SecondLook(below=below, effort=effort)
+    assert caught.value.param == "second_look"
+
+
+def test_a_scan_takes_no_second_look():
+    look = SecondLook(below=0.5, effort=200)
+    assert (plan(dims=8, second_look=look).structure, plan(dims=8, second_look=look).second_look) == (SCAN, None)
+    assert plan(dims=16, second_look=look).second_look == look
+
+
+@pytest.mark.parametrize("first", [200, 300])
+def test_a_second_look_needs_more_effort_than_the_first(first):
+    with pytest.raises(InvalidOptionError, match=f"effort 200: give more than the first's, {first}"):
+        plan(effort=first, second_look=SecondLook(below=0.5, effort=200))
+
+
+def test_a_certified_stop_needs_the_structures_own_prefix_and_a_first_rerank_by_all_dimensions():
+    assert plan(stop=StopRule()).stop == StopRule()
+    for options in ({"dims": 8}, {"stages": (FunnelStage(24, 50),)}):
+        with pytest.raises(InvalidOptionError, match="a certified stop needs a shortlist of 16 dimensions"):
+            plan(stop=StopRule(), **options)
+        assert plan(stop=StopRule(gap=0.1), **options).stop.gap == 0.1
+
+
+@pytest.mark.parametrize("stage", [FunnelStage(8, 50), FunnelStage(24, 201), FunnelStage(24, 5)])
+def test_a_funnel_grows_in_dimensions_and_shrinks_in_candidates(stage):
+    with pytest.raises(InvalidOptionError, match="dimensions must not fall and candidates not grow") as caught:
+        plan(stages=(stage,))
+    assert caught.value.param == "stages"
+
+
+def test_a_widened_plan_keeps_at_least_the_wanted_rows_at_every_stage():
+    wide = plan(stages=(FunnelStage(24, 50),)).widened(80, 60)
+    assert (wide.k, wide.candidates) == (80, 80)
+    assert wide.stages == (FunnelStage(24, 80), FunnelStage(32, 80))
+
+
+def test_explicit_options_are_those_that_describe_a_plan():
+    assert SearchOptions(k=3, recall=0.9, hybrid=HybridOptions()).explicit_options == []
+    given = SearchOptions(dims=8, stages=(FunnelStage(24, 50),), stop=StopRule())
+    assert given.explicit_options == ["dims", "stages", "stop"]
+
+
+def test_options_are_keyword_only():
+    for options in (SearchOptions, StopRule, SecondLook, HybridOptions):
+        with pytest.raises(TypeError, match="positional"):
+            options(1)

@@ -18,7 +18,7 @@ from indexer import (
 from indexer.building.compact import compact_index
 from indexer.evaluate import HYBRID_VARIANTS, Judged
 from indexer.plan import FunnelStage
-from indexer.search.fusion import best_rows, fuse_ranks, fuse_scores
+from indexer.search.fusion import best_rows
 from models import InvalidOptionError
 from tests.conftest import DIMENSION, make_encoder, make_index, make_texts
 
@@ -40,67 +40,6 @@ def document(identifier, text, **payload):
 
 def words_of(index, query):
     return index.view.lexical.scores(query, index.view.delta, None)
-
-
-# ── fusion by itself
-
-
-rows = st.lists(st.integers(0, 30), unique=True, max_size=12)
-weights = st.floats(0, 1)
-
-
-@given(dense=rows, lexical=rows, weight=weights)
-def test_reciprocal_ranks_are_those_of_the_naive_form(dense, lexical, weight):
-    naive = {}
-    for found, share in ((dense, weight), (lexical, 1 - weight)):
-        for rank, row in enumerate(found, start=1):
-            naive[row] = naive.get(row, 0) + share / (60 + rank)
-    union = sorted(naive)
-    scores = fuse_ranks(*(np.array(part, np.int64) for part in (union, dense, lexical)), weight)
-    assert scores == pytest.approx([naive[row] for row in union])
-
-
-scores_of_both = st.lists(st.tuples(st.floats(-1, 1, width=32), st.floats(0, 50, width=32)), min_size=1, max_size=12)
-
-
-@given(pairs=scores_of_both, weight=weights)
-def test_weighted_scores_are_those_of_the_naive_form(pairs, weight):
-    cosines, words = (np.array(column, np.float32) for column in zip(*pairs, strict=True))
-    fused = fuse_scores(cosines, words, weight)
-    low, high, most = float(cosines.min()), float(cosines.max()), float(words.max())
-    for (cosine, word), score in zip(pairs, fused, strict=True):
-        dense = 1.0 if high == low else (cosine - low) / (high - low)
-        assert score == pytest.approx(weight * dense + (1 - weight) * (word / most if most else 0), abs=1e-5)
-
-
-@given(st.lists(st.integers(0, 5), max_size=20), st.integers(0, 25))
-def test_the_best_rows_are_those_of_a_full_sort(values, count):
-    naive = sorted((i for i, value in enumerate(values) if value), key=lambda i: (-values[i], i))[:count]
-    assert best_rows(np.array(values, np.float32), count).tolist() == naive
-
-
-def test_nothing_to_fuse():
-    nothing = np.zeros(0, np.int64)
-    assert fuse_ranks(nothing, nothing, nothing, 0.5).tolist() == []
-    assert fuse_scores(np.zeros(0, np.float32), np.zeros(0, np.float32), 0.5).tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"fusion": "sum"}, "fusion 'sum': allowed are rrf, weighted"),
-        ({"weight": 1.5}, "weight 1.5 .*give 0 to 1"),
-        ({"weight": float("nan")}, "weight nan"),
-        ({"candidates": 0}, "0 candidates for hybrid search: give at least 1"),
-    ],
-)
-def test_options_outside_their_bounds_are_named(options, message):
-    with pytest.raises(InvalidOptionError, match=message) as raised:
-        HybridOptions(**options)
-    assert raised.value.param == "hybrid"
-
-
-# ── searches
 
 
 def naive_search(index, query, k, hybrid, dims=DIMENSION):

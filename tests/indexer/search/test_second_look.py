@@ -13,12 +13,11 @@ from indexer.calibration.measure import NO_SECOND_PASS, Meter, SecondPass
 from indexer.calibration.queries import MOST_COPIES, QuerySet
 from indexer.calibration.second_looks import second_looks
 from indexer.kernels.rowset import RowSet
-from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, SecondLook, StopRule, make_plan
+from indexer.plan import SCAN, FunnelStage, Plan, SearchOptions, SecondLook, StopRule
 from indexer.search.results import StageClock
 from indexer.search.second_look import look_again
 from indexer.shortlist.base import Candidates
 from indexer.storage.manifest import CalibratedPlan
-from models.errors import InvalidOptionError
 from tests.indexer.rankers import DS, D, K, make_ranker, unit
 
 
@@ -94,25 +93,6 @@ def test_a_scan_serves_under_a_filter_where_the_second_look_would_take_longer(ra
     looks = None, SecondLook(below=0, effort=200)
     structures = [rank(ranker, queries, plan(look=look), allowed)[2][0].structure for look in looks]
     assert structures == ["hnsw", SCAN]
-
-
-def test_a_scan_takes_no_second_look():
-    look = SecondLook(below=0.5, effort=200)
-    scan = make_plan(SearchOptions(k=K, dims=8, second_look=look), 4000, D, DS, "hnsw")
-    assert (scan.structure, scan.second_look) == (SCAN, None)
-    assert make_plan(SearchOptions(k=K, dims=DS, second_look=look), 4000, D, DS, "hnsw").second_look == look
-
-
-@pytest.mark.parametrize("first", [200, 300])
-def test_it_has_to_look_harder(first):
-    with pytest.raises(InvalidOptionError, match=f"effort 200: give more than the first's, {first}"):
-        make_plan(SearchOptions(k=K, effort=first, second_look=SecondLook(below=0.5, effort=200)), 4000, D, DS, "hnsw")
-
-
-@pytest.mark.parametrize(("below", "effort"), [(math.nan, 9), (0.5, 0), (0.5, -1)])
-def test_no_rule_is_made_of_nonsense(below, effort):
-    with pytest.raises(InvalidOptionError, match="second look"):
-        SecondLook(below=below, effort=effort)
 
 
 def test_calibration_tries_several_shares_of_the_queries(ranker, queries):
