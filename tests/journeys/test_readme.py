@@ -61,6 +61,7 @@ def named_commands(text):
 
 
 def options_of(command):
+    """The options of a command."""
     return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
@@ -72,6 +73,12 @@ def all_options(command):
 
 OTHER_OPTIONS = {"--help", "--profile"}
 """What every command has, and docker-compose's."""
+
+
+def test_the_example_of_the_training_page_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_examples(read_page("docs/training.md"), "docs/training.md")
+    assert "(8, 16, 32, 64, 128, 256)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
