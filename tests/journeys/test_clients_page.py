@@ -1,7 +1,6 @@
-"""The examples of docs/clients.md and the client's writes, run against a service that wants a key."""
+"""The examples of docs/clients.md and the client's writes, run against a service that requires a key."""
 
 import re
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,9 +14,9 @@ from service import Settings
 from service.client import AuthenticationError, Client, NotFoundError
 from service.http.server import running
 from tests.conftest import write_lines
+from tests.journeys.pages import blocks, read_page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = blocks(read_page("docs/clients.md"), "python")
 KEY = "2hX9vQ7mK4sT1wZ8rB5nC3yL6pD0fG-j"
 ROWS = [
     {"_id": "1", "title": "Tides", "text": "The moon pulls the sea.", "year": 1990},
@@ -54,7 +53,7 @@ def test_an_example_runs(served, program, monkeypatch, capsys):
     assert printed
     if "ocean" in program:
         assert printed.startswith("1 0.2")
-    if "retriever" in names:  # it keeps its connection for as long as it lives
+    if "retriever" in names:  # it keeps its connection open
         names["retriever"]._searcher.source.close()
 
 
@@ -97,7 +96,7 @@ def test_a_document_of_any_id_is_written_read_and_deleted(writer, identifier):
         writer.get(identifier)
 
 
-def test_vectors_of_ones_own_are_stored_and_found(writer):
+def test_given_vectors_are_stored_and_found(writer):
     vector = np.zeros(256)
     vector[200] = 3
     report = writer.upsert_many([{"_id": "own", "_vector": vector}, {"text": "no id"}])
