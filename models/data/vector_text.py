@@ -57,7 +57,7 @@ def decode_vector(text: str, what: str = "vector") -> Vectors:
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"{what} is not base64: {error}") from None
     if not raw or len(raw) % _LITTLE.itemsize:
-        raise ValueError(f"{what} holds {len(raw)} bytes in base64: 4 are needed for each float32 number")
+        raise ValueError(f"{what} has {len(raw)} bytes in base64: 4 are needed for each float32 number")
     return np.frombuffer(raw, _LITTLE).astype(np.float32)
 
 

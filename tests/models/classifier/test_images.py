@@ -7,14 +7,14 @@ import torch
 from PIL import Image
 
 from indexer import BuildOptions, Corpus, Index, build_index
-from models import DataError, InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
+from models import InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
 from models.classifier import images as module
 from models.classifier.classifier import Classifier
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.images import save_image_classifier, train_images
 from models.classifier.vision_model import base_vision_model, new_vision_model
 from models.data.images import read_image
-from models.data.labelled_images import LabelledImage, list_labelled_images, split_labelled_images
+from models.data.labelled_images import list_labelled_images, split_labelled_images
 from models.encoders.image import ImageModelEncoder
 from models.progress import Evaluated, TrainingStarted
 from tests.models.image_models import DIMENSION, make_clip, make_vit, write_digits
@@ -190,41 +190,6 @@ def test_images_that_do_not_fit_are_refused_before_all_are_read(digits, monkeypa
     parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
     with pytest.raises(TrainingError, match=r"26 images of 16 x 16 pixels take 0\.0 GB of memory: allowed are 0\.0"):
         train_images(parts, options)
-
-
-def test_folders_give_labels_and_splits(tmp_path):
-    for name in ("train/a/x/1.png", "train/b/2.JPG", "dev/a/3.png", "test/c/4.png", "train/b/notes.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    items = list_labelled_images(tmp_path)
-    assert [(item.path.name, item.label, item.split) for item in items] == [
-        ("3.png", "a", "valid"), ("4.png", "c", "test"), ("1.png", "a", "train"), ("2.JPG", "b", "train"),
-    ]  # fmt: skip
-    for name in ("train/5.png", "6.png"):
-        (tmp_path / name).touch()
-        with pytest.raises(DataError, match=rf"{name} is in no label's folder"):
-            list_labelled_images(tmp_path)
-        (tmp_path / name).unlink()
-    (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="none holds no image"):
-        list_labelled_images(tmp_path / "none")
-
-
-def test_the_split_draws_from_every_label_and_keeps_what_folders_say(tmp_path):
-    items = [LabelledImage(tmp_path / f"{label}{n}.png", label) for label in "ab" for n in range(20)]
-    parts = split_labelled_images(items, 0.1, seed=0)
-    assert {part: len(found) for part, found in parts.items()} == {"train": 36, "valid": 4, "test": 0}
-    assert sorted(item.label for item in parts["valid"]) == ["a", "a", "b", "b"]
-    assert sorted([*parts["train"], *parts["valid"]], key=str) == sorted(items, key=str)
-    assert split_labelled_images(items, 0.1, seed=0) == parts
-    assert split_labelled_images(items, 0.1, seed=1) != parts
-    given = [*items, LabelledImage(tmp_path / "v.png", "a", "valid")]
-    assert [item.path.name for item in split_labelled_images(given, 0.1, seed=0)["valid"]] == ["v.png"]
-    for bad, message in ((items[:20], "18 images with 1 labels"), (items[10:25], "images with 2 labels")):
-        with pytest.raises(InvalidOptionError, match=message):
-            split_labelled_images(bad, 0.1, seed=0)
-    with pytest.raises(InvalidOptionError, match=r"validation share 0\.6"):
-        split_labelled_images(items, 0.6, seed=0)
 
 
 @pytest.mark.parametrize(

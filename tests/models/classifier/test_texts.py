@@ -6,17 +6,17 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from models import DataError, InvalidOptionError, ModelError, Nesting, TrainingError, load_encoder
+from models import InvalidOptionError, ModelError, Nesting, TrainingError, load_encoder
 from models.classifier.cascade import choose
 from models.classifier.classifier import Classifier, LinearHeads, answer
 from models.classifier.text_data import ClassificationData
 from models.classifier.text_options import ClassificationOptions
 from models.classifier.texts import classifier_vectors, resized, save_classifier, train_classifier, without_tokens
 from models.classifier.training import accuracy
-from models.data.labelled_texts import LabelledText, is_labelled, read_labelled, split_labelled
+from models.data.labelled_texts import LabelledText, split_labelled
 from models.directory.output import check_output
 from models.progress import Evaluated, Step, TrainingStarted
-from tests.conftest import WORDS, make_encoder, write_lines
+from tests.conftest import WORDS, make_encoder
 
 NESTING = Nesting((2, 8, 32))
 LABELS = 12
@@ -280,60 +280,6 @@ def test_only_static_tables_are_trained():
 
     with pytest.raises(InvalidOptionError, match="base 'other' is no static table"):
         ClassificationData.prepare(split_labelled(make_items(), 0.1, 0), Other())
-
-
-def test_reading_labelled_rows(tmp_path):
-    rows = [
-        {"text": " a ", "label": "x", "split": "train"},
-        {"text": "b", "label": 3, "split": "dev"},
-        {"text": "", "label": "x"},
-        {"text": "c"},
-        {"text": "d", "label": "y", "split": "spare"},
-        {"text": "e", "label": "y"},
-        {"text": "\ud800", "label": "y"},
-        {"text": "f", "label": True},
-    ]
-    path = write_lines(tmp_path / "rows.jsonl", rows)
-    path.write_text(path.read_text() + "{broken\n")
-    read = read_labelled([path])
-    assert read.items == [LabelledText("a", "x", "train"), LabelledText("b", "3", "valid"), LabelledText("e", "y")]
-    assert [line for _, line, _ in read.rejected] == [3, 4, 5, 7, 8, 9]
-    assert "split 'spare': known are train" in read.rejected[2][2]
-    with pytest.raises(DataError, match=r"no labelled text in 9 rows.*--text-field"):
-        read_labelled([path], text_field="body")
-    assert is_labelled(path, label_field="label", query_field="query")
-    assert not is_labelled(path, label_field="label", query_field="text")
-    assert not is_labelled(path, label_field="class", query_field="query")
-
-
-def test_a_split_given_is_honoured_and_known_texts_do_not_train():
-    items = [LabelledText(f"t{i}", f"l{i % 2}", "train") for i in range(30)]
-    items += [items[0], LabelledText("t1", "l1", "valid"), LabelledText("t2", "l0", "test")]
-    parts = split_labelled(items, 0.5, 0)
-    assert [item.text for item in parts["valid"]] == ["t1"]
-    assert [item.text for item in parts["test"]] == ["t2"]
-    assert sorted(item.text for item in parts["train"]) == sorted({f"t{i}" for i in range(30)} - {"t1", "t2"})
-
-
-def test_without_a_split_one_is_drawn_by_seed():
-    items = [LabelledText(f"t{i}", f"l{i % 2}") for i in range(100)]
-    parts = split_labelled(items, 0.2, 3)
-    assert (len(parts["train"]), len(parts["valid"]), parts["test"]) == (80, 20, [])
-    assert parts == split_labelled(items, 0.2, 3)
-    assert parts != split_labelled(items, 0.2, 4)
-
-
-@pytest.mark.parametrize(
-    ("items", "share", "message"),
-    [
-        ([LabelledText("a", "x")] * 30, 0.1, "0 different texts with 0 labels"),
-        ([LabelledText(f"t{i}", "x") for i in range(30)], 0.1, "27 different texts with 1 labels"),
-        ([], 0.9, "validation share 0.9"),
-    ],
-)
-def test_too_little_to_train_on(items, share, message):
-    with pytest.raises(InvalidOptionError, match=message):
-        split_labelled(items, share, 0)
 
 
 def test_where_a_model_may_be_written(directory, tmp_path):
