@@ -6,9 +6,9 @@ import hashlib
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from models import AdaptiveRetrievalError, DataError, InvalidOptionError
@@ -36,7 +36,7 @@ class KeyRing:
         self._sources = sources
         self._keys = tuple(key for source in sources for key in source.keys)
         self._verified: dict[bytes, Key] = {}
-        self._next_check = time.monotonic() + _CHECK_SECONDS
+        self._next_check = monotonic() + _CHECK_SECONDS
 
     @classmethod
     def from_settings(cls, settings: Settings) -> KeyRing:
@@ -69,7 +69,7 @@ class KeyRing:
 
     def find(self, secret: bytes) -> Key | None:
         """Return the key with this secret, even if it has expired; None if there is none."""
-        if time.monotonic() >= self._next_check:
+        if monotonic() >= self._next_check:
             self._reload_changed()
         # Verified secrets are cached by their digest, which a client cannot choose. Failed guesses are not, so they
         # take no memory.
@@ -82,7 +82,7 @@ class KeyRing:
         return key
 
     def _reload_changed(self) -> None:
-        self._next_check = time.monotonic() + _CHECK_SECONDS
+        self._next_check = monotonic() + _CHECK_SECONDS
         changed = [source.reload_if_changed() for source in self._sources]
         if any(changed):
             self._keys = tuple(key for source in self._sources for key in source.keys)

@@ -21,7 +21,7 @@ from models.training.trainable import as_trainable
 from service import Settings
 from service.http.server import running
 from tests.conftest import make_encoder, make_texts, write_lines
-from tests.service.test_operation import build_again, serve, until
+from tests.service.applications import build_again, serve, until
 
 ENCODER = make_encoder()
 FILES = ["manifest.json", "vectors.npy", "documents.sqlite", "distinct.safetensors", "prefix_norms.f32"]

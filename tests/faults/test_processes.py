@@ -26,7 +26,7 @@ from service.security.key_ring import KeyRing
 from service.security.keys import create_key, read_keys
 from service.settings import Settings
 from tests.conftest import make_encoder, make_texts, write_lines
-from tests.service.test_operation import serve, until
+from tests.service.applications import serve, until
 
 
 def _model_of(root):

@@ -27,8 +27,7 @@ from service import Settings, create_app
 from tests.conftest import make_encoder, write_lines
 from tests.faults.conftest import full_disk, little_memory
 from tests.indexer.shortlists import VARIANTS, build, prefixes
-from tests.service.applications import ask
-from tests.service.test_operation import serve
+from tests.service.applications import ask, serve
 
 KEPT = "Nothing that was published or acknowledged is lost"
 

@@ -12,7 +12,7 @@ from service import Settings
 from service.http.server import running
 from service.security.keys import create_key, read_keys
 from tests.journeys.pages import ROOT, Shell, read_page, shell_lines
-from tests.service.test_operation import build_again
+from tests.service.applications import build_again
 
 PAGE = read_page("docs/operations.md")
 COMMANDS = shell_lines(PAGE)

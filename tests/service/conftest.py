@@ -1,24 +1,59 @@
-"""A served index and a runner of the command."""
+"""A served index, an index to change, a runner of the command, and what is logged."""
 
+import json
+import logging
+import shutil
 import sys
 
 import httpx
 import pytest
 
+from indexer import Index
 from service import Settings, cli
 from service.http.server import running
+from service.telemetry.logs import JsonLines
 
 
 @pytest.fixture(scope="session")
 def url(built):
+    """A served index that all tests share: it must not be changed. To change one, use ``own_client`` or ``root``."""
     # Without the watch, which would write into a directory that other tests copy.
     with running(Settings(index=built, port=0, auth="off", log_level="warning", watch_share=0)) as address:
         yield address
 
 
+@pytest.fixture(scope="session")
+def opened(built):
+    """The index behind ``url``, opened in this process. It must not be changed either."""
+    with Index.open(built) as index:
+        yield index
+
+
 @pytest.fixture
 def client(url):
     with httpx.Client(base_url=url, trust_env=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def address(url):
+    """Host and port of the shared service."""
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+@pytest.fixture
+def root(built, tmp_path):
+    """An index directory of this test's own."""
+    shutil.copytree(built, tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def own_client(root):
+    """A client of a service over ``root``."""
+    settings = Settings(index=root, port=0, auth="off", log_level="warning", watch_share=0, max_body_bytes=1 << 20)
+    with running(settings) as address, httpx.Client(base_url=address, trust_env=False) as opened:
         yield opened
 
 
@@ -37,3 +72,22 @@ def mrl(monkeypatch, capsys):
         return ended.value.code or 0, out, err
 
     return run
+
+
+class _Collected(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(json.loads(JsonLines().format(record)))
+
+
+@pytest.fixture
+def log_lines(caplog):
+    """Return what the JSON format writes for a logger."""
+    caplog.set_level("INFO", logger="mrl")
+    handler = _Collected()
+    logging.getLogger("mrl").addHandler(handler)
+    yield lambda name="mrl.access": [line for line in handler.lines if line["logger"] == name]
+    logging.getLogger("mrl").removeHandler(handler)

@@ -24,3 +24,18 @@ def test_every_setting_has_a_flag_and_a_description():
     # A key among the flags could be read in the list of processes.
     assert flags == set(Settings.model_fields) - {"api_key"}
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "https://*.example", "null"])
+def test_what_is_no_origin_is_refused(origin):
+    with pytest.raises(ValidationError, match="give origins such as"):
+        Settings(index="x", cors_origins=origin)
+
+
+def test_lists_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MRL_CORS_ORIGINS", "https://a.example, http://b.example:3000")
+    monkeypatch.setenv("MRL_ALLOWED_HOSTS", "a.example")
+    read = Settings(index="x")
+    assert read.cors_origins == ("https://a.example", "http://b.example:3000")
+    assert read.allowed_hosts == ("a.example",)
+    assert Settings(index="x", allowed_hosts=["a", "b,c"]).allowed_hosts == ("a", "b", "c")

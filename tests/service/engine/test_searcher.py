@@ -12,7 +12,6 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 
 from indexer import Index
-from models.errors import InvalidOptionError
 from service import Settings, create_app
 from service.engine.parsed_search import ParsedSearch
 from service.engine.searcher import Searcher
@@ -81,16 +80,6 @@ def _close(value):
     return {key: _close(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def test_who_asks_for_an_explanation_is_searched_alone(settings):
-    def group(**body):
-        return ParsedSearch.parse(SearchRequest.model_validate(body), settings).group
-
-    assert group(query="w1") == group(queries=["w2", "w3"])
-    assert group(query="w1") != group(vector=[1.0] * DIMENSION)
-    assert group(query="w1") != group(query="w1", k=3)
-    assert group(query="w1", explain=True) is None
-
-
 def test_one_bad_query_does_not_spoil_the_others(built):
     """Held until all wait, so that they are searched together."""
 
@@ -119,38 +108,3 @@ def test_one_bad_query_does_not_spoil_the_others(built):
         await engine.close()
 
     asyncio.run(go())
-
-
-@pytest.mark.parametrize("given", ["0", "-1", "1.5", "soon", "9999999999999", "²"])
-def test_a_deadline_must_be_one(client, given):
-    answer = client.post("/v1/search", json={"query": "w1"}, headers={b"X-Timeout-Ms": given.encode()})
-    assert answer.status_code == 422
-    assert answer.json()["error"]["param"] == "X-Timeout-Ms"
-
-
-def test_a_deadline_that_holds_changes_nothing(client):
-    plain = client.post("/v1/search", json={"query": "w1"})
-    assert client.post("/v1/search", json={"query": "w1"}, headers={"X-Timeout-Ms": "20000"}).json() == plain.json()
-
-
-def test_a_passed_deadline_is_told(built):
-    async def go():
-        app = create_app(Settings(index=built, auth="off", threads=1, watch_share=0, follow_seconds=0))
-        engine = app.state.engine
-        await engine.load()
-        hold = threading.Event()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            holder = asyncio.create_task(engine.run(lambda: hold.wait(30)))
-            await asyncio.sleep(0)
-            late = await client.post("/v1/search", json={"query": "w1"}, headers={"X-Timeout-Ms": "20"})
-            assert (late.status_code, late.json()["error"]["code"]) == (408, "deadline_exceeded")
-            hold.set()
-            await holder
-        await engine.close()
-
-    asyncio.run(go())
-
-
-def test_limits_are_checked_before_anything_runs(settings):
-    with pytest.raises(InvalidOptionError, match="k 5000: this service allows at most 1000"):
-        ParsedSearch.parse(SearchRequest(query="w1", k=5000), settings)

@@ -18,8 +18,7 @@ from service import Settings
 from service.http.server import running
 from tests.conftest import make_encoder, write_lines
 from tests.models.classifier.test_texts import make_items, options
-from tests.service import test_http
-from tests.service.test_http import error_of
+from tests.service.applications import error_of, serve
 
 TEXTS = [item.text for item in make_items(80, seed=3)]
 
@@ -132,7 +131,7 @@ def test_without_a_classifier_the_answer_says_how_to_get_one(built):
         assert "mrl train" in error_of(response)["message"]
         assert "--classifier" in error_of(response)["message"]
 
-    test_http.TestEngine().run(built, scenario)
+    serve(built, scenario, load=False)
 
 
 def test_the_indexs_own_model_serves_where_it_is_a_classifier(directory, tmp_path):
@@ -146,7 +145,7 @@ def test_the_indexs_own_model_serves_where_it_is_a_classifier(directory, tmp_pat
         assert answer["model"] == "topics"
         assert (await client.post("/v1/search", json={"query": "w1"})).status_code == 200
 
-    test_http.TestEngine().run(tmp_path / "index", scenario)
+    serve(tmp_path / "index", scenario, load=False)
 
 
 def test_without_cascades_the_largest_size_answers(built, classifier):
@@ -158,7 +157,7 @@ def test_without_cascades_the_largest_size_answers(built, classifier):
         response = await client.post("/v1/classify", json={"input": "w1", "accuracy": 0.5})
         assert (response.status_code, error_of(response)["param"]) == (422, "accuracy")
 
-    test_http.TestEngine().run(built, scenario)
+    serve(built, scenario, load=False)
 
 
 def test_a_classifier_that_cannot_be_loaded_is_a_failure_to_start(built, directory, tmp_path):

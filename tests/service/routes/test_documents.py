@@ -20,22 +20,17 @@ from service import Settings, create_app
 from service.http.server import running
 from service.routes.documents import BATCH_LINES, MAX_LINES
 from tests.conftest import make_encoder, make_texts, write_lines
-from tests.service import test_http
-from tests.service.test_http import error_of
+from tests.service.applications import error_of, serve
 
 
 @pytest.fixture(scope="module")
-def served(built, tmp_path_factory):
-    root = tmp_path_factory.mktemp("documents") / "index"
+def scratch(built, tmp_path_factory):
+    """A service for tests that add documents of their own and delete them again."""
+    root = tmp_path_factory.mktemp("scratch") / "index"
     shutil.copytree(built, root)
-    settings = Settings(index=root, port=0, auth="off", log_level="warning", watch_share=0, max_body_bytes=1 << 20)
+    settings = Settings(index=root, port=0, auth="off", log_level="warning", watch_share=0)
     with running(settings) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield client, root
-
-
-@pytest.fixture
-def client(served):
-    return served[0]
+        yield client
 
 
 def found(client, text, **body):
@@ -52,49 +47,49 @@ def post(client, *rows):
 
 
 class TestOne:
-    def test_what_is_written_is_read_and_found_at_once(self, client):
+    def test_what_is_written_is_read_and_found_at_once(self, own_client):
         row = {"title": "A title", "text": "w201 w202", "year": 1990, "meta": {"tags": ["a", None]}}
-        response = client.put("/v1/documents/one", json=row)
+        response = own_client.put("/v1/documents/one", json=row)
         assert (response.status_code, response.json()) == (201, {"id": "one", "result": "added"})
-        assert client.get("/v1/documents/one").json() == {"id": "one", "payload": row}
-        assert found(client, "A title w201 w202")[0] == "one"
-        assert found(client, "w1", filter={"meta.tags": "a"}) == ["one"]
-        response = client.put("/v1/documents/one", json={"text": "w203 w204 w205"})
+        assert own_client.get("/v1/documents/one").json() == {"id": "one", "payload": row}
+        assert found(own_client, "A title w201 w202")[0] == "one"
+        assert found(own_client, "w1", filter={"meta.tags": "a"}) == ["one"]
+        response = own_client.put("/v1/documents/one", json={"text": "w203 w204 w205"})
         assert (response.status_code, response.json()) == (200, {"id": "one", "result": "replaced"})
-        assert client.get("/v1/documents/one").json()["payload"] == {"text": "w203 w204 w205"}
-        assert found(client, "w203 w204 w205")[0] == "one"
-        assert found(client, "w1", filter={"meta.tags": "a"}) == []
-        response = client.delete("/v1/documents/one")
+        assert own_client.get("/v1/documents/one").json()["payload"] == {"text": "w203 w204 w205"}
+        assert found(own_client, "w203 w204 w205")[0] == "one"
+        assert found(own_client, "w1", filter={"meta.tags": "a"}) == []
+        response = own_client.delete("/v1/documents/one")
         assert (response.status_code, response.json()) == (200, {"id": "one", "result": "deleted"})
-        assert "one" not in found(client, "w203 w204 w205", k=50)
+        assert "one" not in found(own_client, "w203 w204 w205", k=50)
         for method in ("GET", "DELETE"):
-            response = client.request(method, "/v1/documents/one")
+            response = own_client.request(method, "/v1/documents/one")
             assert (response.status_code, error_of(response)["code"]) == (404, "not_found")
             assert "'one'" in error_of(response)["message"]
 
-    def test_documents_of_the_build_are_read_replaced_and_deleted(self, client, texts):
+    def test_documents_of_the_build_are_read_replaced_and_deleted(self, own_client, texts):
         payload = {"title": "title 5", "text": texts[5], "n": 5}
-        assert client.get("/v1/documents/5").json() == {"id": "5", "payload": payload}
-        assert client.put("/v1/documents/5", json={"text": "w5"}).status_code == 200
-        assert client.get("/v1/documents/5").json()["payload"] == {"text": "w5"}
-        assert client.delete("/v1/documents/5").status_code == 200
-        assert client.delete("/v1/documents/5").status_code == 404
-        assert client.put("/v1/documents/5", json=payload).status_code == 201
+        assert own_client.get("/v1/documents/5").json() == {"id": "5", "payload": payload}
+        assert own_client.put("/v1/documents/5", json={"text": "w5"}).status_code == 200
+        assert own_client.get("/v1/documents/5").json()["payload"] == {"text": "w5"}
+        assert own_client.delete("/v1/documents/5").status_code == 200
+        assert own_client.delete("/v1/documents/5").status_code == 404
+        assert own_client.put("/v1/documents/5", json=payload).status_code == 201
 
     @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-    def test_ids_may_hold_anything(self, client, identifier):
+    def test_ids_may_hold_anything(self, own_client, identifier):
         address = "/v1/documents/" + "".join(f"%{byte:02X}" for byte in identifier.encode())
         row = {"text": "w7 w8", "own": identifier}
-        assert client.put(address, json=row).json()["id"] == identifier
-        assert client.get(address).json() == {"id": identifier, "payload": row}
-        assert client.delete(address).status_code == 200
-        assert client.get(address).status_code == 404
+        assert own_client.put(address, json=row).json()["id"] == identifier
+        assert own_client.get(address).json() == {"id": identifier, "payload": row}
+        assert own_client.delete(address).status_code == 200
+        assert own_client.get(address).status_code == 404
 
     @pytest.mark.parametrize("identifier", ["a/b/c", "delete", "a//b", "ü", "/a", "a/", "x%2Fy", "?", "...", "a\nb\n"])
-    def test_addresses_as_people_write_them(self, client, identifier):
+    def test_addresses_as_people_write_them(self, scratch, identifier):
         address = f"/v1/documents/{quote(identifier)}"
-        assert client.put(address, json={"text": "w1"}).json() == {"id": identifier, "result": "added"}
-        assert client.delete(address).json()["id"] == identifier
+        assert scratch.put(address, json={"text": "w1"}).json() == {"id": identifier, "result": "added"}
+        assert scratch.delete(address).json()["id"] == identifier
 
     @pytest.mark.parametrize(
         ("address", "body", "status", "param", "message"),
@@ -127,20 +122,20 @@ class TestOne:
         assert (error_of(response)["param"], message in error_of(response)["message"]) == (param, True)
         assert client.get("/v1/index").json()["documents"] == before
 
-    def test_its_own_vector_is_stored_in_place_of_an_encoding(self, client):
+    def test_its_own_vector_is_stored_in_place_of_an_encoding(self, own_client):
         vector = np.random.default_rng(3).normal(size=32).astype("<f4")
         for own in ((7 * vector).tolist(), base64.b64encode(vector.tobytes()).decode()):
-            client.put("/v1/documents/own", json={"_vector": own, "note": "no text"}).raise_for_status()
-            answer = client.post("/v1/search", json={"vector": vector.tolist(), "k": 1}).json()["results"][0]
+            own_client.put("/v1/documents/own", json={"_vector": own, "note": "no text"}).raise_for_status()
+            answer = own_client.post("/v1/search", json={"vector": vector.tolist(), "k": 1}).json()["results"][0]
             assert (answer["id"], answer["payload"]) == ("own", {"note": "no text"})
             assert answer["score"] == pytest.approx(1, abs=1e-3)
-        client.delete("/v1/documents/own")
+        own_client.delete("/v1/documents/own")
 
 
 class TestLines:
-    def test_every_line_is_reported_and_the_good_ones_are_stored(self, client):
+    def test_every_line_is_reported_and_the_good_ones_are_stored(self, own_client):
         answer = post(
-            client,
+            own_client,
             "\ufeff" + lines({"_id": "l1", "text": "w1 w2"}),
             "\n",
             {"_id": "7", "text": "w7"},
@@ -181,78 +176,77 @@ class TestLines:
             (11, "not valid Unicode"),
         ):
             assert reason in reasons[number]
-        assert found(client, "w1 w2")[0] == "l1"
-        assert client.get("/v1/documents/l3").status_code == 404
+        assert found(own_client, "w1 w2")[0] == "l1"
+        assert own_client.get("/v1/documents/l3").status_code == 404
 
-    def test_of_equal_ids_the_last_good_one_stays_within_a_batch_and_over_batches(self, client):
+    def test_of_equal_ids_the_last_good_one_stays_within_a_batch_and_over_batches(self, own_client):
         for filler in (1, BATCH_LINES + 10):
             rows = [{"_id": f"f{i}", "text": "w9"} for i in range(filler)]
             twice = {"_id": "twice", "text": "w11 w12"}
-            answer = post(client, twice, *rows, {**twice, "text": "w13 w14"}, {"_id": "twice", "text": " "})
+            answer = post(own_client, twice, *rows, {**twice, "text": "w13 w14"}, {"_id": "twice", "text": " "})
             results = [line["result"] for line in answer["lines"] if line["id"] == "twice"]
             assert results == ["added", "replaced", "rejected"]
-            assert client.get("/v1/documents/twice").json()["payload"]["text"] == "w13 w14"
-            assert found(client, "w13 w14")[0] == "twice"
-            client.post("/v1/documents/delete", json={"ids": ["twice"]}).raise_for_status()
+            assert own_client.get("/v1/documents/twice").json()["payload"]["text"] == "w13 w14"
+            assert found(own_client, "w13 w14")[0] == "twice"
+            own_client.post("/v1/documents/delete", json={"ids": ["twice"]}).raise_for_status()
 
     @given(data=st.data())
-    def test_pieces_may_break_anywhere(self, served, data):
-        client, _ = served
+    def test_pieces_may_break_anywhere(self, own_client, data):
         rows = [{"_id": f"p{i}", "text": f"w{i} ü"} for i in range(5)]
         body = "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
         cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6)))
         edges = [0, *cuts, len(body)]
         pieces = [body[a:b] for a, b in pairwise(edges)]
-        answer = client.post("/v1/documents", content=iter(pieces)).raise_for_status().json()
+        answer = own_client.post("/v1/documents", content=iter(pieces)).raise_for_status().json()
         assert [(line["line"], line["id"]) for line in answer["lines"]] == [(2 * i + 1, f"p{i}") for i in range(5)]
 
-    def test_nothing_is_an_answer_too(self, client):
+    def test_nothing_is_an_answer_too(self, own_client):
         for content in (b"", b"\n \n"):
-            answer = client.post("/v1/documents", content=content).json()
+            answer = own_client.post("/v1/documents", content=content).json()
             assert answer == {"added": 0, "replaced": 0, "rejected": 0, "lines": []}
 
-    def test_a_line_means_what_it_means_to_append(self, built, client, tmp_path):
+    def test_a_line_means_what_it_means_to_append(self, built, own_client, tmp_path):
         texts = make_texts(300, seed=9)
         rows = [{"_id": f"a{i}", "title": f"w{i}", "text": text, "n": [i]} for i, text in enumerate(texts)]
         rows += [{"_id": "broken"}, {"_id": "v", "_vector": np.arange(32.0).tolist()}]
-        shutil.copytree(built, tmp_path / "index")
+        shutil.copytree(built, tmp_path / "other")
         corpus = write_lines(tmp_path / "more.jsonl", rows)
-        with Updates.open(tmp_path / "index") as updates:
+        with Updates.open(tmp_path / "other") as updates:
             appended = append_corpus(Corpus([corpus]), updates)
-        answer = client.post("/v1/documents", content=corpus.read_bytes()).raise_for_status().json()
+        answer = own_client.post("/v1/documents", content=corpus.read_bytes()).raise_for_status().json()
         assert (answer["added"], answer["replaced"], answer["rejected"]) == tuple(
             getattr(appended, name) for name in ("added", "replaced", "rejected")
         )
-        with Index.open(tmp_path / "index") as other:
+        with Index.open(tmp_path / "other") as other:
             wanted = {"filter": {"_id": {"$in": [row["_id"] for row in rows]}}, "k": 20}
 
             options = SearchOptions(k=20, filter=parse_filter(wanted["filter"]))
             for text in texts[:5]:
-                hits = client.post("/v1/search", json={"query": text, **wanted}).json()["results"]
+                hits = own_client.post("/v1/search", json={"query": text, **wanted}).json()["results"]
                 theirs = other.search([text], options).hits[0]
                 assert [(hit["id"], hit["payload"]) for hit in hits] == [(hit.id, hit.payload) for hit in theirs]
                 assert [hit["score"] for hit in hits] == [pytest.approx(hit.score, abs=1e-6) for hit in theirs]
 
-    def test_too_much_is_refused_and_says_what_is_stored(self, client, served):
+    def test_too_much_is_refused_and_says_what_is_stored(self, own_client):
         row = lines({"_id": "big", "text": "w1"}).encode()
-        response = client.post("/v1/documents", content=row + b" " * (1 << 20))
+        response = own_client.post("/v1/documents", content=row + b" " * (1 << 20))
         assert (response.status_code, error_of(response)["code"]) == (413, "body_too_large")
-        assert client.get("/v1/documents/big").status_code == 404
-        response = client.post("/v1/documents", content=b"{}\n" * BATCH_LINES + b"\n" * MAX_LINES)
+        assert own_client.get("/v1/documents/big").status_code == 404
+        response = own_client.post("/v1/documents", content=b"{}\n" * BATCH_LINES + b"\n" * MAX_LINES)
         assert response.status_code == 422
         assert f"more than {MAX_LINES:,} lines" in error_of(response)["message"]
         assert f"lines 1 to {BATCH_LINES} have been stored" in error_of(response)["message"]
 
 
-def test_several_are_deleted_at_once(client):
-    post(client, *({"_id": f"d{i}", "text": "w1"} for i in range(4)))
+def test_several_are_deleted_at_once(own_client):
+    post(own_client, *({"_id": f"d{i}", "text": "w1"} for i in range(4)))
     content = json.dumps({"ids": ["d0", "d1", "d1", "nosuch", "\ud800"]})
-    answer = client.post("/v1/documents/delete", content=content, headers={"content-type": "application/json"})
+    answer = own_client.post("/v1/documents/delete", content=content, headers={"content-type": "application/json"})
     assert answer.json() == {"deleted": 2, "missing": 2}
-    assert client.get("/v1/documents/d0").status_code == 404
-    assert client.get("/v1/documents/d2").status_code == 200
+    assert own_client.get("/v1/documents/d0").status_code == 404
+    assert own_client.get("/v1/documents/d2").status_code == 200
     for body in ({"ids": []}, {"ids": "d2"}, {"ids": [3]}, {}, {"ids": ["d2"], "force": True}):
-        response = client.post("/v1/documents/delete", json=body)
+        response = own_client.post("/v1/documents/delete", json=body)
         assert (response.status_code, error_of(response)["code"]) == (422, "invalid_option")
 
 
@@ -266,33 +260,31 @@ json_values = st.recursive(
 @given(
     st.dictionaries(st.sampled_from(["_id", "id", "text", "title", "_vector", "n", "\ud800"]), json_values), st.binary()
 )
-def test_nothing_a_client_sends_gives_a_server_error(client, row, noise):
+def test_nothing_a_client_sends_gives_a_server_error(own_client, row, noise):
     text = json.dumps(row)
     headers = {"content-type": "application/json"}
     for response in (
-        client.put("/v1/documents/any", content=text, headers=headers),
-        client.post("/v1/documents", content=f"{text}\n".encode() + noise),
-        client.post("/v1/documents/delete", content=text, headers=headers),
+        own_client.put("/v1/documents/any", content=text, headers=headers),
+        own_client.post("/v1/documents", content=f"{text}\n".encode() + noise),
+        own_client.post("/v1/documents/delete", content=text, headers=headers),
     ):
         assert response.status_code < 500
         if response.status_code >= 400:
             error_of(response)
 
 
-def test_writes_of_many_clients_and_another_process_are_all_there(client, served):
-    _, root = served
-
+def test_writes_of_many_clients_and_another_process_are_all_there(own_client, root):
     def write(name):
         for i in range(10):
-            client.put(f"/v1/documents/{name}-{i}", json={"text": f"w{i}"}).raise_for_status()
-            assert client.get(f"/v1/documents/{name}-{i}").status_code == 200
+            own_client.put(f"/v1/documents/{name}-{i}", json={"text": f"w{i}"}).raise_for_status()
+            assert own_client.get(f"/v1/documents/{name}-{i}").status_code == 200
 
     threads = [threading.Thread(target=write, args=(f"client {n}",)) for n in range(3)]
     for thread in threads:
         thread.start()
     with Updates.open(root) as other:
         other.upsert([Document("elsewhere", "w1 w2", {"n": 1})])
-    assert client.get("/v1/documents/elsewhere").json() == {"id": "elsewhere", "payload": {"text": "w1 w2", "n": 1}}
+    assert own_client.get("/v1/documents/elsewhere").json() == {"id": "elsewhere", "payload": {"text": "w1 w2", "n": 1}}
     for thread in threads:
         thread.join()
     with Index.open(root) as index:
@@ -355,7 +347,7 @@ class TestStorage:
             connection.execute(f"PRAGMA max_page_count={pages + 10_000}")
             assert (await client.post("/v1/documents", content=body)).json()["added"] == 50
 
-        test_http.TestEngine().run(root, scenario)
+        serve(root, scenario, load=False)
         with Index.open(root) as index:
             assert len(index.get(["kept", "n0", "n49"])) == 3
 
@@ -371,7 +363,7 @@ class TestStorage:
             assert (response.status_code, error_of(response)["code"]) == (507, "storage_failed")
             assert "journal" in error_of(response)["message"]
 
-        test_http.TestEngine().run(root, scenario)
+        serve(root, scenario, load=False)
 
     def test_an_index_built_again_with_another_model_is_a_conflict(self, built, tmp_path):
         root = tmp_path / "index"
@@ -389,7 +381,7 @@ class TestStorage:
             response = await client.put("/v1/documents/x", json={"text": "w1"})
             assert (response.status_code, error_of(response)["code"]) == (409, "model_mismatch")
 
-        test_http.TestEngine().run(root, scenario, follow_seconds=0)
+        serve(root, scenario, load=False, follow_seconds=0)
 
 
 def test_a_client_that_leaves_in_the_middle_is_no_failure(built, tmp_path, caplog):

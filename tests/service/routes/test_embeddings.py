@@ -15,7 +15,7 @@ from models.training.trainable import as_trainable
 from service import Settings
 from service.http.server import running
 from tests.conftest import make_encoder, write_lines
-from tests.service.test_http import error_of
+from tests.service.applications import error_of
 
 TEXTS = ["w1 w2 w3", "w4", "w250 w17"]
 

@@ -10,8 +10,7 @@ from service import Settings, create_app
 from service.http.server import running
 from service.security.auth import OPEN_PATHS, OPEN_PREFIXES, ROUTE_SCOPES, required_scope
 from service.security.keys import create_key, revoke_key
-from tests.service.applications import ask
-from tests.service.test_http import error_of
+from tests.service.applications import ask, error_of
 
 
 @pytest.fixture(scope="module")

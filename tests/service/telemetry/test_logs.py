@@ -10,11 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import Settings, create_app
-from service.security.keys import create_key
+from service import Settings
 from service.telemetry.logs import REQUEST_ID, JsonLines, TextLines, log_config
-from tests.service.applications import ask
-from tests.service.test_http import error_of
 
 
 def record(message="said %s", *arguments, **extra):
@@ -28,25 +25,6 @@ def request_id():
     token = REQUEST_ID.set("abc")
     yield "abc"
     REQUEST_ID.reset(token)
-
-
-class Collected(logging.Handler):
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def emit(self, record):
-        self.lines.append(json.loads(JsonLines().format(record)))
-
-
-@pytest.fixture
-def lines(caplog):
-    """What the JSON format writes of a logger."""
-    caplog.set_level("INFO", logger="mrl")
-    handler = Collected()
-    logging.getLogger("mrl").addHandler(handler)
-    yield lambda name="mrl.access": [line for line in handler.lines if line["logger"] == name]
-    logging.getLogger("mrl").removeHandler(handler)
 
 
 class TestFormats:
@@ -89,74 +67,6 @@ class TestFormats:
         line = formatter.format(record("%s", text, path=text))
         assert len(line.splitlines()) == 1
         line.encode("utf-8")
-
-
-class TestRequestIds:
-    @pytest.mark.parametrize("sent", ["a", "Trace-1_2.3", "x" * 128])
-    def test_one_that_was_sent_is_kept(self, sent):
-        (answer,) = ask(("GET", "/healthz", {"X-Request-Id": sent}))
-        assert answer.headers["x-request-id"] == sent
-
-    @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "a\tb", "<script>", b"\xc3\xa4", "a,b"])
-    def test_one_that_is_none_is_replaced(self, sent):
-        first, second = ask(*[("GET", "/healthz", {"X-Request-Id": sent})] * 2)
-        assert re.fullmatch("[0-9a-f]{32}", first.headers["x-request-id"])
-        assert first.headers["x-request-id"] != second.headers["x-request-id"]
-
-    def test_refusals_have_one(self, tmp_path):
-        create_key(tmp_path / "keys.json", "a", ["read"])
-        answers = ask(("GET", "/v1/index"), ("GET", "/nope"), auth="keys", keys=tmp_path / "keys.json")
-        assert all(len(answer.headers["x-request-id"]) == 32 for answer in answers)
-
-    def test_a_failure_is_answered_and_logged_with_one(self, lines):
-        app = create_app(Settings(index="/no/index", auth="off"))
-
-        @app.get("/broken")
-        async def broken():
-            raise RuntimeError("the reason")
-
-        (answer,) = ask(("GET", "/broken", {"X-Request-Id": "trace-7"}), app=app)
-        assert answer.status_code == 500
-        assert answer.headers["x-request-id"] == "trace-7"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert error_of(answer)["code"] == "internal_error"
-        assert "the reason" not in answer.text
-        (line,) = lines("mrl.service")
-        assert (line["message"], line["request_id"]) == ("GET /broken failed", "trace-7")
-        assert "RuntimeError: the reason" in line["exception"]
-
-
-class TestAccessLog:
-    def test_a_line_has_the_facts_and_neither_query_nor_key(self, tmp_path, lines):
-        secret = create_key(tmp_path / "keys.json", "reader", ["read"])
-        settings = {"auth": "keys", "keys": tmp_path / "keys.json", "access_log": True}
-        headers = {"X-API-Key": secret, "X-Request-Id": "r1"}
-        answer, _ = ask(("POST", "/v1/search?q=private", headers), ("GET", "/v1/nope"), **settings)
-        searched, refused = lines()
-        assert searched.pop("milliseconds") > 0
-        searched.pop("time")
-        assert searched == {
-            "level": "info",
-            "logger": "mrl.access",
-            "message": "request",
-            "request_id": "r1",
-            "method": "POST",
-            "path": "/v1/search",
-            "status": answer.status_code,
-            "bytes": len(answer.content),
-            "key": "reader",
-        }
-        assert (refused["status"], refused["key"]) == (401, None)
-        assert "private" not in str(lines())
-        assert secret not in str(lines())
-
-    def test_it_is_off_by_default(self, lines):
-        ask(("GET", "/healthz"))
-        assert lines() == []
-
-    def test_a_long_path_is_cut(self, lines):
-        ask(("GET", "/" + "x" * 5000), access_log=True)
-        assert len(lines()[0]["path"]) == 512
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

@@ -19,9 +19,9 @@ from service import Settings
 from service.client import Client
 from service.http.server import running
 from tests.models.image_models import write_digits
+from tests.service.applications import error_of
 from tests.service.commands.test_classify import interrupt_at
 from tests.service.routes.test_classify import classify, results
-from tests.service.test_http import error_of
 
 TRAIN = ("--sizes", "4,8,16", "--batch-size", "32", "--device", "cpu", "--validation", "0.2")
 

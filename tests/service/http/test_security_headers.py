@@ -1,0 +1,18 @@
+import pytest
+
+from tests.service.applications import ask
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/docs", "/healthz", "/v1/index", "/nope"])
+def test_every_answer_has_the_security_headers_once(path):
+    (answer,) = ask(("GET", path))
+    for name, value in (
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+    ):
+        assert answer.headers.get_list(name) == [value]
+    stored = answer.headers.get_list("cache-control")
+    assert stored == ["no-store"] if path.startswith("/v1") else "no-store" not in stored
+    assert "strict-transport-security" not in answer.headers
+    assert "server" not in answer.headers
