@@ -106,7 +106,7 @@ def test_the_command_builds_searches_and_measures(mrl, corpus, model_directory, 
     assert (status, found.split()[2]) == (0, "part"), err
     assert "bm25" in err
     status, _, err = mrl("search", out, QUERY, "--weight", "0.4")
-    assert (status, "with --hybrid: give it too" in err) == (2, True)
+    assert (status, "--fusion and --weight need --hybrid" in err) == (2, True)
 
     write_lines(tmp_path / "queries.jsonl", [{"_id": "q", "text": "xq-7781"}])
     (tmp_path / "qrels.tsv").write_text("q\tpart\t1\n")
