@@ -61,7 +61,7 @@ def test_rollback_goes_back_and_forward(root):
         assert (await client.get("/v1/index")).json()["documents"] == 1000
         assert Generations(root).published() == "000001"
         assert (await client.post("/v1/index/rollback", json={"to": "2"})).json()["generation"] == "000002"
-        for to, message in (("7", "no whole generation '7'"), ("../etc", "no whole generation")):
+        for to, message in (("7", "no complete generation '7'"), ("../etc", "no complete generation")):
             refused = await client.post("/v1/index/rollback", json={"to": to})
             assert refused.status_code == 409
             assert message in refused.json()["error"]["message"]
