@@ -29,8 +29,6 @@ from indexer.storage.manifest import CalibratedPlan, CalibrationFacts, Manifest
 from models.encoders.base import Encoder
 from models.nesting import Vectors
 
-"""Told ``calibrate`` with the plans measured so far as rows, and a guess of their total."""
-
 _AT_ONCE = 1 << 19
 """Values in all vectors up to which a scan takes less time than the call of a structure."""
 _QUERIES = 1000

@@ -24,8 +24,6 @@ from indexer.storage.vectors import StoredVectors
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
-"""Told ``structure`` with the structures tried so far as rows, and their total."""
-
 AUTO = "auto"
 """Value for the structure's name that has it chosen."""
 FLAT_UP_TO = 20_000

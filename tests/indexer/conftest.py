@@ -6,9 +6,9 @@ from indexer.search.generation import OpenedGeneration
 from tests.conftest import make_encoder, make_texts, write_lines
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """An index of 3,000 documents over HNSW, a tenth of which repeat, not calibrated."""
+    """An index of 3,000 documents over HNSW, a tenth of them duplicates, not calibrated. Tests only read it."""
     root = tmp_path_factory.mktemp("small")
     texts = make_texts(2700)
     texts += texts[:300]

@@ -1,7 +1,8 @@
-"""What the tests of calibrated plans share: vectors with most of their energy in front, and a graph over a prefix."""
+"""Helpers of the tests of plans: vectors with their energy in the first dimensions, and a graph over a prefix."""
 
 import numpy as np
 
+from indexer.plan import FunnelStage, Plan
 from indexer.search.distinct import DistinctPrefixes, DistinctRows
 from indexer.search.ranker import Ranker
 from indexer.shortlist import shortlist_options, shortlist_type
@@ -20,3 +21,7 @@ def make_ranker():
     distinct = DistinctRows.find(vectors)
     shortlist = shortlist_type("hnsw").build(DistinctPrefixes(vectors, distinct, DS), shortlist_options("hnsw", {}))
     return Ranker(vectors, shortlist, distinct)
+
+
+def graph_plan(effort=12, *, candidates=14, structure="hnsw", **more):
+    return Plan(K, DS, candidates, effort, (FunnelStage(D, K),), structure, **more)

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from indexer import SearchOptions
 from indexer.calibration import DEFAULT_RECALL, choose_plan
-from indexer.plan import SCAN, FunnelStage, Plan, Promise
+from indexer.plan import SCAN, FunnelStage, Plan, Promise, SecondLook, StopRule
 from indexer.storage.manifest import CalibratedPlan
 from models import InvalidOptionError
 
 
-def calibrated(k, recall_low, milliseconds, candidates=50, effort=100, between=()):
+def calibrated(k, recall_low, milliseconds, candidates=50, effort=100, between=(), **more):
     stages = (*(FunnelStage(*stage) for stage in between), FunnelStage(32, k))
     return CalibratedPlan(
         k=k,
@@ -23,6 +23,7 @@ def calibrated(k, recall_low, milliseconds, candidates=50, effort=100, between=(
         recall=min(1.0, recall_low + 0.01),
         recall_low=recall_low,
         milliseconds=milliseconds,
+        **more,
     )
 
 
@@ -63,7 +64,7 @@ PLANS = (
         ({"k": 11, "recall": 0.9}, 0.5, True),
     ],
 )
-def test_the_fastest_plan_that_holds_is_chosen_or_the_closest(options, milliseconds, met):
+def test_the_fastest_plan_that_satisfies_the_options_is_chosen_or_the_closest(options, milliseconds, met):
     plan = choose_plan(PLANS, SearchOptions(**options), 3000)
     assert (plan.promise.milliseconds, plan.promise.met) == (milliseconds, met)
     assert plan.k == plan.stages[-1].keep == options.get("k", 10)
@@ -79,17 +80,17 @@ def test_a_chosen_plan_is_the_calibrated_one_with_its_promise():
     assert choose_plan(PLANS, SearchOptions(), 4).k == 4
 
 
-def test_where_nobody_says_a_slow_scan_is_not_taken_for_a_bound_that_falls_short():
+def test_by_default_a_slow_scan_does_not_replace_a_plan_that_falls_short():
     near = calibrated(10, 0.94, 0.2)
     assert DEFAULT_RECALL == 0.95
     assert choose_plan([near, scan(10, 1.9)], SearchOptions(), 3000).structure == SCAN
     plan = choose_plan([near, scan(10, 2.1)], SearchOptions(), 3000)
     assert (plan.structure, plan.promise.met) == ("hnsw", False)
-    # Who asks for a recall gets it.
+    # A recall that is asked for is reached.
     assert choose_plan([near, scan(10, 2.1)], SearchOptions(recall=0.95), 3000).structure == SCAN
 
 
-def test_more_results_than_were_calibrated_are_exact_where_a_recall_is_asked_for_else_scaled():
+def test_more_results_than_were_calibrated_are_exact_for_a_recall_and_scaled_otherwise():
     plan = choose_plan(PLANS, SearchOptions(k=250, recall=0.9), 3000)
     assert (plan.single, plan.k, plan.promise.recall_low) == (True, 250, 1)
     plan = choose_plan(PLANS, SearchOptions(k=250), 3000)
@@ -105,7 +106,7 @@ def test_a_promise_is_not_made_for_filtered_searches_unless_they_are_exact():
 
 
 @pytest.mark.parametrize("options", [{"dims": 8}, {"candidates": 50}, {"effort": 5}, {"stages": (FunnelStage(8, 20),)}])
-def test_a_plan_by_hand_is_left_to_the_hand(options):
+def test_a_plan_described_by_options_is_not_chosen(options):
     assert choose_plan(PLANS, SearchOptions(**options), 3000) is None
     with pytest.raises(InvalidOptionError, match=f"recall together with {next(iter(options))}: give either"):
         choose_plan(PLANS, SearchOptions(**options, recall=0.9), 3000)
@@ -140,7 +141,7 @@ plans_of_ten = st.lists(
 
 
 @given(plans_of_ten, st.floats(0.01, 1), st.floats(0.05, 6))
-def test_the_choice_is_what_a_search_over_all_plans_gives(plans, recall, milliseconds):
+def test_the_choice_equals_a_search_over_all_plans(plans, recall, milliseconds):
     promise = choose_plan(plans, SearchOptions(recall=recall, milliseconds=milliseconds), 3000).promise
     fit = [plan for plan in plans if plan.recall_low >= recall and plan.milliseconds <= milliseconds]
     in_time = [plan for plan in plans if plan.milliseconds <= milliseconds]
@@ -152,3 +153,15 @@ def test_the_choice_is_what_a_search_over_all_plans_gives(plans, recall, millise
         assert promise.recall_low == max(plan.recall_low for plan in in_time)
     else:
         assert promise.milliseconds == min(plan.milliseconds for plan in plans)
+
+
+def test_a_chosen_plan_has_the_calibrated_second_look_scaled_with_k():
+    measured = calibrated(10, 0.96, 0.1, effort=12, second_look=SecondLook(below=0.4, effort=48))
+    assert CalibratedPlan.model_validate_json(measured.model_dump_json()) == measured
+    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).second_look == SecondLook(below=0.4, effort=48)
+    assert choose_plan([measured], SearchOptions(k=20), 4000).second_look == SecondLook(below=0.4, effort=96)
+
+
+def test_a_chosen_plan_stops_at_the_calibrated_gap():
+    measured = calibrated(10, 0.96, 0.1, candidates=160, gap=0.05)
+    assert choose_plan([measured], SearchOptions(recall=0.95), 4000).stop == StopRule(gap=0.05, k=10)
