@@ -60,4 +60,4 @@ def test_promises_hold_on_queries_that_calibration_never_saw(opened):
 
 def test_few_given_queries_all_go_into_the_bounds(opened):
     real = make_encoder().encode_queries(make_texts(90, seed=77))
-    assert calibration(opened, real).run().kinds == {"given": 90}
+    assert calibration(opened, real, seconds=5).run().kinds == {"given": 90}
