@@ -6,13 +6,15 @@ literal on purpose: when a module moves, its documented path must keep working, 
 
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import typer
 
-ROOT = Path(__file__).parents[2]
+from service.cli import app
+from tests.journeys.pages import ROOT, commands
 
 IMPORTS = {
     "README.md": """
@@ -74,6 +76,53 @@ OPTIONAL_IMPORTS = {
 }
 """By the library that each needs: docs/clients.md's retrievers and its wrapper for MTEB."""
 
+COMMAND_LINES = """
+mrl index build corpus.jsonl --out my-index --filterable year
+mrl index build corpus.jsonl --out my-index --lexical
+mrl index build corpus.jsonl --model my-model --out my-index
+mrl index build photos/ --model openai/clip-vit-base-patch32 --out my-photos
+mrl search my-index "why does the ocean rise and fall" -k 2
+mrl search my-index "sun" --filter '{"year": {"$gte": 1995}}'
+mrl search my-index "tides" --recall 0.95
+mrl search my-index "tides" --milliseconds 0.5
+mrl search my-index "yeast" --hybrid
+mrl search my-index --image photo.jpg
+mrl search my-photos "a dog on a beach"
+mrl index inspect my-index
+mrl index inspect my-index --plot plans.png
+mrl index calibrate my-index
+mrl index calibrate my-index --queries queries.txt
+mrl index append my-index more.jsonl
+mrl index delete my-index 2
+mrl index compact my-index
+mrl index compact my-index --keep 1
+mrl index rollback my-index
+mrl index rollback my-index --to 2
+mrl index verify my-index
+mrl index snapshot my-index backup
+mrl index snapshot my-index backups/tuesday --copy
+mrl serve my-index --auth off
+mrl serve my-index --keys keys.json
+mrl serve my-index --keys keys.json --tls-certificate fullchain.pem --tls-key key.pem
+mrl serve --wait
+mrl keys create search-page --scope read --keys keys.json
+mrl keys create loader --scope read --scope write --days 90 --keys keys.json
+mrl keys list --keys keys.json
+mrl keys revoke search-page --keys keys.json
+mrl train pairs.jsonl --base wordllama --out my-model
+mrl train labelled.csv --sizes 8,16,32,64 --out my-classifier
+mrl train digits/ --sizes 4,8,16,32,64 --out digits-model
+mrl classify my-classifier "the sea is rising" "bake the bread"
+mrl classify digits-model scans/ one-more.png
+mrl adapt all-MiniLM-L6-v2 --data corpus.jsonl --pairs pairs.jsonl --out nested
+mrl distill TEACHER texts.jsonl --out student
+mrl distill all-MiniLM-L6-v2 debian.parquet packages.parquet --query-field summary --assistant wordllama \
+    --max-minutes 38 --out student
+mrl evaluate my-index --queries queries.jsonl --qrels qrels/test.tsv --dims 32,64,128,256
+mrl evaluate my-model --data labelled.parquet --save figures.json --plots plots
+mrl demo --out demo-output
+"""
+
 COMMANDS = {
     "Makefile": "-m service.openapi openapi.json",
     "docs/representation.md": "-m service train --help",
@@ -98,6 +147,14 @@ def test_documented_imports_of_integrations_work(library, tmp_path):
         run("-c", statement, folder=tmp_path)
     else:  # The module is still there: what is missing is the library, not our path.
         assert importlib.util.find_spec(statement.split()[1]), statement
+
+
+@pytest.mark.parametrize("line", commands(COMMAND_LINES))
+def test_documented_command_lines_parse(line):
+    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    while isinstance(command, typer.core.TyperGroup):
+        command = command.commands[words.pop(0)]
+    command.make_context(command.name, words)  # parses, and does not run it
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
