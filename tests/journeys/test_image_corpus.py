@@ -1,3 +1,5 @@
+"""A folder of images: from a corpus to an index, searched by text and by image, and updated."""
+
 import io
 import json
 
@@ -14,10 +16,8 @@ from indexer import (
     SearchOptions,
     append_corpus,
     build_index,
-    encoding,
 )
 from indexer.corpus import Place
-from indexer.encoding import encode_documents
 from indexer.progress import EncodingDocuments
 from indexer.updates import Updates
 from models import DataError, InvalidOptionError, ModelError, load_encoder
@@ -185,20 +185,6 @@ def test_images_may_be_added_later(tmp_path, folder, encoder):
             index.upsert([Document("x", "", {}, image=b"?")])
         with pytest.raises(InvalidOptionError, match="it has no text; give text or its vector"):
             index.upsert([Document("x", " ", {})])
-
-
-def test_reading_a_few_images_at_a_time_gives_what_reading_all_gives(encoder, folder, monkeypatch):
-    documents = [Document(path.name, "", {}, image=path) for path in png(folder)[:9]]
-    documents[4] = Document("text", "a photo of two", {})
-    documents[6] = Document("cut", "", {}, image=documents[6].image.read_bytes()[:40])
-    whole, problems = encode_documents(encoder, documents)
-    assert [bool(problem) for problem in problems] == [place == 6 for place in range(9)]
-    assert not whole[6].any()
-    np.testing.assert_allclose(whole[4:5], encoder.encode_documents(["a photo of two"]), atol=1e-6)
-    for name, value in (("_IMAGES_AT_ONCE", 2), ("_PIXELS_AT_ONCE", 8 * 8 * 3)):
-        with monkeypatch.context() as patch:
-            patch.setattr(encoding, name, value)
-            np.testing.assert_allclose(encode_documents(encoder, documents)[0], whole, atol=1e-5)
 
 
 def test_models_of_one_side_say_what_they_cannot_do(tmp_path, folder):
