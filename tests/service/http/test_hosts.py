@@ -1,5 +1,6 @@
 import pytest
 
+from service.http.hosts import AllowedHosts
 from tests.service.applications import ask, error_of
 
 
@@ -21,3 +22,19 @@ def test_only_the_given_ones_are_served(host, status):
     assert answer.status_code == status
     assert error_of(answer)["code"] == ("unknown_host" if status == 400 else "not_found")
     assert probe.status_code == 200
+
+
+def test_names_and_subdomains_are_matched_without_port_and_case():
+    hosts = AllowedHosts(("example.com", "*.inner.example"))
+    for host in (b"example.com", b"EXAMPLE.com:80", b"a.inner.example", b"a.b.inner.example:"):
+        assert hosts.allows(host, "/v1/search"), host
+    for host in (b"", b"a.example.com", b"inner.example", b"example.com.evil.org", b"ex\xe4mple.com"):
+        assert not hosts.allows(host, "/v1/search"), host
+        assert hosts.allows(host, "/healthz")
+
+
+def test_the_refusal_names_the_host_shortened():
+    refusal = AllowedHosts(("example.com",)).refusal(b"x" * 500)
+    assert refusal.status_code == 400
+    assert b"host 'xxx" in refusal.body
+    assert len(refusal.body) < 300

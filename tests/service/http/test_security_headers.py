@@ -1,5 +1,6 @@
 import pytest
 
+from service.http.security_headers import SecurityHeaders
 from tests.service.applications import ask
 
 
@@ -16,3 +17,11 @@ def test_every_answer_has_the_security_headers_once(path):
     assert stored == ["no-store"] if path.startswith("/v1") else "no-store" not in stored
     assert "strict-transport-security" not in answer.headers
     assert "server" not in answer.headers
+
+
+def test_only_a_service_with_tls_tells_browsers_to_use_it():
+    plain, secure = (dict(SecurityHeaders(tls=tls).of("/v1/search")) for tls in (False, True))
+    assert secure.pop(b"strict-transport-security") == b"max-age=31536000"
+    assert secure == plain
+    assert plain[b"cache-control"] == b"no-store"
+    assert b"cache-control" not in dict(SecurityHeaders(tls=True).of("/static/page.js"))
