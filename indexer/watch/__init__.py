@@ -1,4 +1,4 @@
-"""Watching recall in production: a sampled share of live queries is repeated exactly in the background."""
+"""Recall monitoring: a sampled share of live queries is repeated exactly in the background."""
 
 from indexer.watch.facts import Estimate, LevelFacts, WatchFacts, watch_facts
 from indexer.watch.watcher import RecallWatch, WatchOptions

@@ -1,7 +1,7 @@
-"""What watching has found: the recall of live queries beside the recall that their plans promised.
+"""Estimates of live recall, compared with the recall that the queries' plans promised.
 
-Each process that watches an index keeps one small file, ``INDEX/watch/<generation>-<its own name>.json``, and replaces
-it whole; whoever inspects the index adds up the files of a generation.
+Each process that watches an index keeps one small file, ``INDEX/watch/<generation>-<random name>.json``, and replaces
+it atomically. Inspecting the index adds up the files of a generation.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 CONFIDENCE: Final = 0.95
 FOLDER: Final = "watch"
 _MOST_FILES = 32
-"""Files kept, of all generations and processes: what ended long ago gives way."""
+"""Number of files kept, over all generations and processes; the oldest are deleted."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _Tallies = dict[float | None, Counter[float]]
-"""How many queries had each recall, by promise."""
+"""Number of queries with each recall, by promise."""
 
 
 class _Part(BaseModel):
@@ -34,7 +34,7 @@ class _Part(BaseModel):
 
 
 class Estimate(_Part):
-    """Mean recall over sampled queries, and the interval that holds it with probability :data:`CONFIDENCE`."""
+    """Mean recall over sampled queries, and its confidence interval at :data:`CONFIDENCE`."""
 
     queries: int
     recall: float
@@ -43,19 +43,19 @@ class Estimate(_Part):
 
     @classmethod
     def of(cls, counts: Mapping[float, int]) -> Self:
-        """Estimate from how many queries had each recall; at least one had."""
+        """Estimate from the number of queries with each recall, at least one in all."""
         queries = sum(counts.values())
         low, high = mean_interval(counts, CONFIDENCE)
         return cls(queries=queries, recall=sum(r * n for r, n in counts.items()) / queries, low=low, high=high)
 
 
 class Level(_Part):
-    """The queries whose plans promised one recall.
+    """The queries whose plans promised the same recall.
 
     Attributes:
-        promised: the lower bound that calibration found; None where the plans were not calibrated.
-        overall: how many queries had each recall.
-        recent: the same over the newest of them.
+        promised: the calibrated lower bound; None for plans that were not calibrated.
+        overall: number of queries with each recall.
+        recent: the same over the newest queries.
     """
 
     promised: float | None
@@ -64,12 +64,12 @@ class Level(_Part):
 
 
 class Watched(_Part):
-    """What one process has counted; its file.
+    """The counts of one process, as in its file.
 
     Attributes:
-        since, until: of the watching.
-        sampled: queries chosen to be repeated.
-        dropped: of those, how many were not, because too many waited or a repetition failed.
+        since, until: start of the watch, and its last count.
+        sampled: number of queries sampled.
+        dropped: number of those that were not repeated, because too many were waiting or the repetition failed.
     """
 
     format_version: Literal[1] = 1
@@ -82,13 +82,13 @@ class Watched(_Part):
 
 
 class LevelFacts(_Part):
-    """Live recall of the queries whose plans promised one recall.
+    """Live recall of the queries whose plans promised the same recall.
 
     Attributes:
         promised: as in :class:`Level`.
-        recent: over the newest queries; what the alarm goes by.
-        overall: over all.
-        alarm: whether live recall is under the promise: the whole interval of ``recent`` is.
+        recent: estimate over the newest queries, which decides the alarm.
+        overall: estimate over all queries.
+        alarm: whether live recall is below the promise: the whole interval of ``recent`` is.
         message: the same in words.
     """
 
@@ -100,7 +100,7 @@ class LevelFacts(_Part):
 
     @classmethod
     def of(cls, promised: float | None, recent: Mapping[float, int], overall: Mapping[float, int]) -> Self:
-        """Judge from how many queries had each recall."""
+        """Compare the promise with the number of queries with each recall."""
         newest = Estimate.of(recent)
         alarm = promised is not None and newest.high < promised
         plans = "plans without calibration" if promised is None else f"promised {promised:.3f}"
@@ -108,7 +108,7 @@ class LevelFacts(_Part):
             f"{plans}, live {newest.recall:.3f} [{newest.low:.3f}, {newest.high:.3f}] over {newest.queries} queries"
         )
         if alarm:
-            message += ": under the promise; queries or documents are no longer those of the calibration, repeat it"
+            message += ": below the promise; queries or documents have changed since the calibration, repeat it"
         return cls(promised=promised, recent=newest, overall=Estimate.of(overall), alarm=alarm, message=message)
 
 
@@ -116,11 +116,11 @@ class WatchFacts(_Part):
     """Estimates of live recall, by promise.
 
     Attributes:
-        generation: what was searched.
+        generation: the generation searched.
         since, until, sampled, dropped: as in :class:`Watched`.
-        confidence: of every interval.
-        alarm: whether any promise is not held.
-        levels: one for each promise, the highest first, plans without one last.
+        confidence: confidence of every interval.
+        alarm: whether live recall is below any promise.
+        levels: one item per promise, the highest first, and plans without a promise last.
     """
 
     generation: str
@@ -134,9 +134,9 @@ class WatchFacts(_Part):
 
     @classmethod
     def of(cls, watched: Sequence[Watched]) -> Self:
-        """Add up what processes, at least one, have counted of the same generation.
+        """Add up the counts of one or more processes for the same generation.
 
-        Processes that stopped before the newest began count overall, but say nothing about recent queries.
+        Processes that stopped before the newest one started count for the overall estimate only.
         """
         newest = max(watched, key=lambda process: process.until)
         recent: _Tallies = {}
@@ -144,7 +144,7 @@ class WatchFacts(_Part):
         for process in watched:
             for level in process.levels:
                 overall.setdefault(level.promised, Counter()).update(level.overall)
-                # The newest counts whatever its clock says, which may have been set back.
+                # The newest process always counts; its clock may have been set back.
                 if process is newest or process.until >= newest.since:
                     recent.setdefault(level.promised, Counter()).update(level.recent)
         promises = sorted(recent, key=lambda promised: -1.0 if promised is None else promised, reverse=True)
@@ -160,13 +160,13 @@ class WatchFacts(_Part):
         )
 
 
-def watch_facts(root: Path, generation: str) -> WatchFacts | None:
-    """Read what all processes that watch or watched an index have found; None where none has.
+def watch_facts(root: str | Path, generation: str) -> WatchFacts | None:
+    """Add up the files of all processes that watch or watched a generation; None if there are none.
 
-    A file that cannot be read is passed over with a warning.
+    A file that cannot be read is skipped with a warning.
     """
     watched = []
-    for path in sorted((root / FOLDER).glob(f"{generation}-*.json")):
+    for path in sorted((Path(root) / FOLDER).glob(f"{generation}-*.json")):
         try:
             watched.append(Watched.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError) as error:
@@ -175,10 +175,10 @@ def watch_facts(root: Path, generation: str) -> WatchFacts | None:
 
 
 def write_watched(watched: Watched, root: Path, name: str) -> None:
-    """Replace a process's file, whole or not at all, and delete the oldest where there are too many.
+    """Replace a process's file atomically, and delete the oldest files if there are too many.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder is not writable.
     """
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)

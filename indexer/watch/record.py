@@ -1,4 +1,4 @@
-"""What one process has counted of one generation, and its file."""
+"""The counts of one process for one generation, and their file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 class Record:
-    """Counts recalls by promise, says so when a promise is no longer held, and writes the counts down now and then.
+    """Counts recalls by promise, logs when a promise is broken or kept again, and saves the counts regularly.
 
-    One thread counts; any number may read.
+    One thread counts; any number of threads may read.
 
     Attributes:
-        sampled, dropped: as in :class:`indexer.watch.facts.Watched`; whoever samples counts them.
+        sampled, dropped: as in :class:`indexer.watch.facts.Watched`; counted by the sampler.
     """
 
     def __init__(self, root: Path, generation: str, window: int, save_seconds: float) -> None:
@@ -35,10 +35,10 @@ class Record:
         self._tallies: dict[float | None, _Tally] = {}
         self._lock = threading.Lock()
         self._saved_at = -math.inf
-        self._unsaved = self._told = False
+        self._unsaved = self._logged = False
 
     def count(self, promised: float | None, recall: float) -> None:
-        """Count a query, and log when its promise begins, or ceases, to be broken."""
+        """Count a query, and log if its promise is broken from now on, or kept again."""
         with self._lock:
             tally = self._tallies.setdefault(promised, _Tally(self._window))
             tally.overall[recall] += 1
@@ -48,7 +48,7 @@ class Record:
             self._judge(promised, tally)
 
     def watched(self) -> Watched:
-        """Return what was counted."""
+        """Return the counts."""
         with self._lock:
             levels = [
                 Level(promised=promised, overall=dict(tally.overall), recent=dict(Counter(tally.recent)))
@@ -65,25 +65,25 @@ class Record:
 
     @property
     def due(self) -> float | None:
-        """Seconds until the file should be written; None where there is nothing new to write."""
+        """Seconds until the file should be written; None if there is nothing new."""
         return max(0.0, self._saved_at + self._save_seconds - time.monotonic()) if self._unsaved else None
 
     def save(self) -> None:
-        """Write the file; where that is not possible, say so once and go on."""
+        """Write the file; on failure, log it once and continue."""
         self._saved_at, self._unsaved = time.monotonic(), False
         try:
             write_watched(self.watched(), self._root, self._name)
         except OSError as error:
-            if not self._told:
-                logger.warning("what watching recall finds is kept in memory only: %s", error)
-            self._told = True
+            if not self._logged:
+                logger.warning("cannot save the estimates of live recall, which are kept in memory only: %s", error)
+            self._logged = True
 
     def _judge(self, promised: float, tally: _Tally) -> None:
         held = fmean(tally.recent) >= promised
         if held and not tally.broken:
-            return  # without the cost of an interval, which is nearly always
+            return  # nearly always, without the cost of an interval
         facts = LevelFacts.of(promised, Counter(tally.recent), tally.overall)
-        # Not taken back before the estimate itself is as promised: at the edge, every query would be a change.
+        # Broken until the estimate itself is as promised; otherwise the state would flip with every query at the edge.
         broken = facts.alarm or (tally.broken and not held)
         if broken != tally.broken:
             tally.broken = broken
@@ -92,7 +92,7 @@ class Record:
 
 
 class _Tally:
-    """Recalls of queries whose plans promised the same."""
+    """Recalls of the queries with the same promise."""
 
     def __init__(self, window: int) -> None:
         self.overall: Counter[float] = Counter()

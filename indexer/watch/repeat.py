@@ -1,4 +1,4 @@
-"""A live query, repeated exactly: how much of the exact answer the live one holds."""
+"""The recall of a live query, by an exact repetition of its search."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from indexer.search.view import View
 from models.nesting import Vectors
 
 TOLERANCE: Final = 1e-6
-"""A score that is lower than the exact answer's last one by no more than this counts as found: it ties."""
+"""Scores at most this far below the last one of the exact answer count as ties, and so as found."""
 
 _SLACK = 64
-"""Rows past the exact answer that are looked at for ties with its end, where live scores are of another size."""
+"""Rows after the exact answer that are checked for ties with its end if live scores are of another prefix size."""
 
 
-class Answered(NamedTuple):
+class SampledQuery(NamedTuple):
     """A live query and its answer.
 
     Attributes:
         query: shape (1, D).
-        plan: how it was answered.
+        plan: the plan of the search.
         scores, rows: the answer, shape (1, k).
-        selection: what a filter left to be found; all where None.
-        view: what was searched. It does not change, so that the repetition is fair.
+        selection: the rows that match the filter; None without one.
+        view: the state of the index that was searched; it is immutable, so that the repetition is fair.
     """
 
     query: Vectors
@@ -40,31 +40,31 @@ class Answered(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether the answer is the exact one, so that nothing can be learnt from a repetition."""
+        """Whether the search was exact, so that a repetition would tell nothing."""
         return self.plan.single and self.plan.dims == self.query.shape[1]
 
     @property
     def generation(self) -> str:
-        """The generation searched."""
+        """Name of the generation searched."""
         return self.view.opened.path.name
 
     @property
     def selected(self) -> int:
-        """Row numbers held by :attr:`selection`."""
+        """Number of row numbers held by :attr:`selection`."""
         if self.selection is None:
             return 0
         return len(self.selection.added) + (0 if self.selection.base is None else len(self.selection.base))
 
     def recall(self) -> float | None:
-        """Look at every row, on the calling thread, and return the share of the exact answer that the live one holds.
+        """Scan every row on the calling thread and return the share of the exact answer in the live one.
 
-        A row that ties with the exact answer's last one is as good as that.
+        A row that ties with the last one of the exact answer counts as found.
 
         Returns:
-            0 to 1; None where there is nothing to find.
+            0 to 1; None if there is nothing to find.
         """
         dimension = self.query.shape[1]
-        # Scores of another size are not compared: their rows are looked for instead, a little further down than k.
+        # Scores of another prefix size are not comparable; their rows are looked up instead, slightly beyond k.
         comparable = self.plan.rerank_dims == dimension
         keep = self.plan.k if comparable else self.plan.k + _SLACK
         plan = Plan(keep, dimension, keep, None, (FunnelStage(dimension, keep),), SCAN)

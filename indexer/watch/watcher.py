@@ -1,8 +1,8 @@
-"""Sampling live queries and repeating them.
+"""Sampling live queries and repeating them exactly.
 
-A live query is delayed by nothing but the draw of a random number; one that is drawn is copied into a short queue. One
-thread of low priority takes it from there, finds the exact answer by looking at every row, and counts how much of it
-the live answer held. The thread rests after each query, so that it never takes more than a small share of one core.
+A live query costs no more than a random number; a sampled query is copied into a short queue. A thread of low priority
+takes it from there, finds the exact answer by a scan, and counts how much of it the live answer contained. The thread
+sleeps after each query, so that it uses at most a small share of one core.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from indexer.search.filter_cache import Selection
 from indexer.search.view import View
 from indexer.watch.facts import WatchFacts
 from indexer.watch.record import Record
-from indexer.watch.repeat import Answered
+from indexer.watch.repeat import SampledQuery
 from models.errors import InvalidOptionError
 from models.nesting import Vectors
 
 logger = logging.getLogger(__name__)
 
 _MOST_SELECTED = 4 << 20
-"""Row numbers that the filters of waiting queries may hold together, 32 MB; a lone filter may hold more."""
+"""Limit on the row numbers held by the filters of waiting queries, 32 MB; a single filter may exceed it."""
 _NICE = 10
-"""Low, but not the lowest: whoever holds the interpreter's lock must get to release it on a busy machine too."""
+"""Low, but not the lowest priority: on a busy machine the thread must still get to release the interpreter lock."""
 _JOIN_SECONDS = 1.0
 
 
@@ -75,30 +75,30 @@ class WatchOptions:
 
 
 class RecallWatch:
-    """Estimates the recall of live queries of an index. Any number of threads may offer queries at once.
+    """Estimates the recall of an index's live queries. Any number of threads may offer queries.
 
-    The estimates are of one generation; when another is published and searched, they begin anew.
+    Estimates are per generation, and restart when a new generation is published and searched.
     """
 
-    def __init__(self, options: WatchOptions, root: Path, generation: str, seed: int | None = None) -> None:
-        """Start watching, where ``options`` say so.
+    def __init__(self, options: WatchOptions, root: str | Path, generation: str, *, seed: int | None = None) -> None:
+        """Start the watch, unless its share is 0.
 
         Args:
-            options: what share of the queries, and at what cost.
-            root: the index directory, whose folder ``watch`` takes a file where it can be written to.
-            generation: the one searched first.
-            seed: of the draw; chosen by chance where None.
+            options: the share of queries and the budget.
+            root: the index directory; its folder ``watch`` gets a file, if writable.
+            generation: name of the generation searched first.
+            seed: of the sampling; random if None.
         """
-        self.options, self._root = options, root
-        # Distances between queries drawn are geometrically distributed: floor(log U / log(1 - share)).
+        self.options, self._root = options, Path(root)
+        # Distances between sampled queries are geometrically distributed: floor(log U / log(1 - share)).
         self._scale = 1 / math.log1p(-options.share) if 0 < options.share < 1 else 0.0
-        self._random = random.Random(seed).random  # noqa: S311 - which queries are drawn is no secret
+        self._random = random.Random(seed).random  # noqa: S311 - the choice of queries is no secret
         self._changed = threading.Condition()  # guards what follows; held for microseconds
-        self._waiting: deque[Answered] = deque()
+        self._waiting: deque[SampledQuery] = deque()
         self._unfinished = 0
         self._records = {generation: self._new_record(generation)}
         self._latest = self._records[generation]
-        self._told = False
+        self._logged = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recall-watch", daemon=True)
         if options.share:
@@ -107,124 +107,124 @@ class RecallWatch:
     def offer(
         self, queries: Vectors, plan: Plan, scores: Vectors, rows: Rows, selection: Selection | None, view: View
     ) -> None:
-        """Draw from the queries of a live search; returns at once whatever is drawn.
+        """Sample from the queries of a live search, without waiting.
 
         Args:
-            queries: shape (n, D).
-            plan: how they were answered.
+            queries: query vectors, shape (n, D).
+            plan: the plan of the search.
             scores, rows: the answers, shape (n, k).
-            selection: what a filter left to be found; all where None.
-            view: what was searched.
+            selection: the rows that match the filter; None without one.
+            view: the state of the index that was searched.
         """
         if not self.options.share:
             return
         place = self._distance()
         while place < len(queries):
-            line = slice(place, place + 1)
-            self._take(Answered(queries[line].copy(), plan, scores[line].copy(), rows[line].copy(), selection, view))
+            own = slice(place, place + 1)
+            self._take(SampledQuery(queries[own].copy(), plan, scores[own].copy(), rows[own].copy(), selection, view))
             place += 1 + self._distance()
 
     def facts(self) -> WatchFacts:
-        """Return what this watch has found; :func:`indexer.watch.watch_facts` adds what other processes have."""
+        """Return the estimates of this process; :func:`indexer.watch.watch_facts` adds those of other processes."""
         return WatchFacts.of([self._latest.watched()])
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every query drawn so far has been repeated or dropped, and return whether it has."""
+        """Wait until every sampled query has been repeated or dropped; return whether that happened in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._unfinished, timeout)
 
     def close(self) -> None:
-        """Stop watching and write the file. Queries that still wait are dropped."""
+        """Stop the watch and write the file. Queries that are still waiting are dropped."""
         with self._changed:
             if self._closed.is_set():
                 return
             self._closed.set()
-            for answered in self._waiting:
-                self._record(answered).dropped += 1
+            for sampled in self._waiting:
+                self._record(sampled).dropped += 1
             self._unfinished -= len(self._waiting)
             self._waiting.clear()
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join(_JOIN_SECONDS)  # the scan of a huge index is not waited for: it ends by itself
+            self._thread.join(_JOIN_SECONDS)  # a scan of a huge index is not waited for; it ends by itself
         for record in self._records.values():
             if record.due is not None:
                 record.save()
 
     def _distance(self) -> int:
-        """Return how many queries are passed over before the next one drawn."""
+        """Return the number of queries to skip before the next sampled one."""
         return int(math.log(1 - self._random()) * self._scale)
 
-    def _take(self, answered: Answered) -> None:
-        if answered.exact:
+    def _take(self, sampled: SampledQuery) -> None:
+        if sampled.exact:
             return
         with self._changed:
             if self._closed.is_set():
                 return
-            record = self._record(answered)
+            record = self._record(sampled)
             record.sampled += 1
-            if len(self._waiting) >= self.options.capacity or self._holds_too_much(answered):
+            if len(self._waiting) >= self.options.capacity or self._holds_too_much(sampled):
                 record.dropped += 1
                 return
-            self._waiting.append(answered)
+            self._waiting.append(sampled)
             self._unfinished += 1
             self._changed.notify_all()
 
-    def _holds_too_much(self, answered: Answered) -> bool:
-        if not answered.selected:
+    def _holds_too_much(self, sampled: SampledQuery) -> bool:
+        if not sampled.selected:
             return False
-        # Queries with the same filter share its rows.
+        # Queries with the same filter share its row numbers.
         held = {id(waiting.selection): waiting.selected for waiting in self._waiting if waiting.selected}
-        if not held or id(answered.selection) in held:
+        if not held or id(sampled.selection) in held:
             return False
-        return sum(held.values()) + answered.selected > _MOST_SELECTED
+        return sum(held.values()) + sampled.selected > _MOST_SELECTED
 
     def _new_record(self, generation: str) -> Record:
         return Record(self._root, generation, self.options.window, self.options.save_seconds)
 
-    def _record(self, answered: Answered) -> Record:
-        record = self._records.get(answered.generation)
+    def _record(self, sampled: SampledQuery) -> Record:
+        record = self._records.get(sampled.generation)
         if record is None:
-            record = self._latest = self._records[answered.generation] = self._new_record(answered.generation)
+            record = self._latest = self._records[sampled.generation] = self._new_record(sampled.generation)
         return record
 
     def _work(self) -> None:
         _lower_priority()
         while not self._closed.is_set():
-            answered = self._next()
+            sampled = self._next()
             started = time.perf_counter()
-            if answered is not None:
-                self._repeat(answered)
+            if sampled is not None:
+                self._repeat(sampled)
             for record in tuple(self._records.values()):
                 if record.due == 0:
                     record.save()
             self._closed.wait((time.perf_counter() - started) * (1 / self.options.budget - 1))
 
-    def _next(self) -> Answered | None:
-        """Wait for a query, or until it is time to write a file."""
+    def _next(self) -> SampledQuery | None:
+        """Wait for a query, or until a file is due."""
         with self._changed:
             due = min((record.due for record in self._records.values() if record.due is not None), default=None)
             self._changed.wait_for(lambda: self._waiting or self._closed.is_set(), timeout=due)
             return self._waiting.popleft() if self._waiting else None
 
-    def _repeat(self, answered: Answered) -> None:
+    def _repeat(self, sampled: SampledQuery) -> None:
         failed = False
         try:
-            recall = answered.recall()
+            recall = sampled.recall()
             if recall is not None:
-                promise = answered.plan.promise
-                self._records[answered.generation].count(None if promise is None else promise.recall_low, recall)
+                promise = sampled.plan.promise
+                self._records[sampled.generation].count(None if promise is None else promise.recall_low, recall)
         except Exception:
-            # Whatever it is, live queries go on, and so does watching them.
+            # Whatever went wrong, live queries and their watch go on.
             failed = True
-            if not self._told:
-                logger.exception("a live query cannot be repeated; it counts as dropped, and so do others like it")
-            self._told = True
+            if not self._logged:
+                logger.exception("a live query cannot be repeated; it and further failures are counted as dropped")
+            self._logged = True
         with self._changed:
-            self._record(answered).dropped += failed
+            self._record(sampled).dropped += failed
             self._unfinished -= 1
             self._changed.notify_all()
 
 
 def _lower_priority() -> None:
-    if sys.platform == "linux":  # elsewhere it would be the whole process's
+    if sys.platform == "linux":  # elsewhere it would affect the whole process
         os.nice(_NICE)

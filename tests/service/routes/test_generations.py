@@ -30,12 +30,12 @@ def test_the_index_tells_its_plans_and_how_live_queries_fare(root, caplog):
         assert level["recent"]["low"] < level["recent"]["recall"] < level["recent"]["high"] < 0.998
         assert watched["alarm"]
         assert level["alarm"]
-        assert "under the promise" in level["message"]
+        assert "below the promise" in level["message"]
 
     # Ten candidates by half the dimensions do not hold nearly all of the ten nearest.
     write_plans(root, (10, 0.998, 0.1))
     serve(root, scenario, watch_share=1, watch_budget=1)
-    assert caplog.text.count("under the promise") == 1
+    assert caplog.text.count("below the promise") == 1
     assert list((root / "watch").glob("000001-*.json"))
 
 
