@@ -1,28 +1,28 @@
 """Filters over the fields of documents.
 
-A filter is a JSON object in the manner of MongoDB, Chroma and Pinecone::
+A filter is a JSON object with the operators of MongoDB, Chroma and Pinecone::
 
     {"lang": "en"}                                    the field equals the value
     {"year": {"$gte": 1990, "$lt": 2000}}             $eq $ne $gt $gte $lt $lte
     {"lang": {"$in": ["en", "fr"]}}                   $in $nin
-    {"doi": {"$exists": true}}                        the document has the field, be it null
-    {"year": {"$not": {"$lt": 1990}}}                 the rest of what a condition finds
+    {"doi": {"$exists": true}}                        the document has the field, even if it is null
+    {"year": {"$not": {"$lt": 1990}}}                 all documents that the condition does not match
     {"$or": [{"lang": "en"}, {"year": 2001}]}         $and $or, lists of filters; $not, one filter
 
-Several keys of one object must all hold; ``{}`` holds for every document. ``_id`` is the document's id. A dot reaches
-into a nested object (``meta.source``); a backslash takes the character after it as it is (``a\\.b`` is one name, and a
-name that starts with ``$`` or is ``_id`` is written with a backslash in front).
+All keys of an object must match; ``{}`` matches every document. ``_id`` is the document's id. A dot reaches into a
+nested object (``meta.source``); a backslash escapes the character after it (``a\\.b`` is a single name, and a name that
+starts with ``$`` or is ``_id`` is written with a backslash in front).
 
-What holds:
+Semantics:
 
-- A value is a string, a number, true, false or null, and equals only its own kind: ``"1"``, ``1`` and ``true`` differ,
-  ``1`` and ``1.0`` do not. Whole numbers beyond 64 bits are compared as doubles.
-- A list has a value where one of its elements is that value: ``{"tags": "a"}`` finds ``["a", "b"]``. Elements that are
-  lists or objects have none, and neither has an object. Two conditions on a list may be met by different elements.
+- A value is a string, a number, true, false or null, and equals only values of its own type: ``"1"``, ``1`` and
+  ``true`` differ, ``1`` and ``1.0`` do not. Integers beyond 64 bits are compared as doubles.
+- A list matches if one of its elements does: ``{"tags": "a"}`` matches ``["a", "b"]``. Objects, and lists or objects in
+  a list, match no value. Two conditions on a list may be met by different elements.
 - null stands for no value: it equals null and a missing field.
-- Order is between numbers, or between strings by code point; nothing else is greater or less than anything.
-- ``$ne``, ``$nin`` and ``$not`` find exactly the documents that the condition they deny does not find, those without
-  the field among them.
+- Numbers are ordered among each other, and strings by code point; no other values are ordered.
+- ``$ne``, ``$nin`` and ``$not`` match exactly the documents that the negated condition does not match, including those
+  without the field.
 """
 
 from indexer.filters.fields import Field, parse_field

@@ -1,4 +1,4 @@
-"""Fields of a document by name, and the values they hold as filters compare them."""
+"""Fields of a document by name, and their values as filters compare them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from models.data.unicode import check_unicode
 from models.errors import InvalidOptionError
 
 Scalar = str | int | float | bytes
-"""A value as it is compared, stored and ordered: text, a whole number of 64 bits, or a double. null, false and true are
-bytes, so that true is not 1; SQLite orders numbers before text before bytes."""
+"""A value as it is compared, stored and ordered: text, a 64-bit integer or a double. null, false and true are bytes, so
+that true does not equal 1; SQLite orders numbers before text before bytes."""
 
 NULL, FALSE, TRUE = b"", b"\x00", b"\x01"
 OTHER = b"\x02"
-"""Stands for an object, or a list in a list: there, but equal to nothing."""
+"""Stands for an object, or a list in a list, which exists but equals no value."""
 
 _CHARACTER = re.compile(r"\\.|.", re.DOTALL)
 _SPECIAL = re.compile(r"[\\.]")
@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"[\\.]")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of the payload by the names that lead to it, outermost first; without names, the document's id."""
+    """A payload field by the names on the path to it, outermost first; without names, the document's id."""
 
     names: tuple[str, ...]
 
@@ -35,7 +35,7 @@ class Field:
         return f"\\{name}" if name == "_id" or name.startswith("$") else name
 
     def scalars(self, identifier: str, payload: dict[str, Any]) -> list[Scalar] | None:
-        """Return the values that the field has in a document; None where it is missing."""
+        """Return the values of the field in a document; None if it is missing."""
         if not self.names:
             return [identifier]
         value: Any = payload
@@ -43,14 +43,14 @@ class Field:
             if not isinstance(value, dict) or name not in value:
                 return None
             value = value[name]
-        return [scalar(one) for one in value] if isinstance(value, list) else [scalar(value)]
+        return [scalar(item) for item in value] if isinstance(value, list) else [scalar(value)]
 
 
 ID = Field(())
 
 
 def scalar(value: Any) -> Scalar:
-    """Return a JSON value as it is compared; :data:`OTHER` for a list or an object."""
+    """Return a JSON value in the form it is compared in; :data:`OTHER` for a list or an object."""
     match value:
         case None:
             return NULL
@@ -65,14 +65,14 @@ def scalar(value: Any) -> Scalar:
 
 
 def parse_field(name: str, param: str = "filter") -> Field:
-    r"""Read a field's name: dots lead into objects, a backslash takes the next character as it is.
+    r"""Parse a field name: dots reach into objects, a backslash escapes the next character.
 
     Args:
-        name: such as ``lang``, ``meta.source``, ``a\.b`` or ``_id``.
-        param: the option it was given in, for the message.
+        name: a name such as ``lang``, ``meta.source``, ``a\.b`` or ``_id``.
+        param: the option it was given in, for the error.
 
     Raises:
-        InvalidOptionError: it ends in a lone backslash, or is not valid Unicode.
+        InvalidOptionError: the name ends in a lone backslash, or is not valid Unicode.
     """
     if name == "_id":
         return ID
@@ -81,7 +81,8 @@ def parse_field(name: str, param: str = "filter") -> Field:
     for part in _CHARACTER.findall(name):
         if part == "\\":
             raise InvalidOptionError(
-                param, f"field {name!r:.80} ends in a backslash, which takes the character after it as it is"
+                param,
+                f"field {name!r:.80} ends in a backslash, which escapes the next character; write \\\\ for one",
             )
         if part == ".":
             names.append("")

@@ -1,8 +1,8 @@
-"""The index of declared fields: each value with the rows that have it, in the order of the values.
+"""The index of the declared (filterable) fields: each value with its rows, in the order of the values.
 
-``field_values`` says where the rows of a value start in one long array of row numbers, which ``postings`` holds in
-parts of equal length. The rows of one value, and of all values between two, so lie side by side: equality and range
-read 4 bytes a row found, where rows of a table take some 30 and a Python object each.
+``field_values`` holds where the rows of a value start in one long array of row numbers, which ``postings`` holds in
+parts of equal length. The rows of a value, and of a range of values, are therefore contiguous: equality and range read
+4 bytes per matching row, instead of about 30 and a Python object for each row of a table.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _SCHEMA = (
 
 
 def write_field_index(connection: sqlite3.Connection, fields: Iterable[Field]) -> None:
-    """Index fields of all documents; within the caller's transaction. The id has an index already and is passed over.
+    """Index fields of all documents, in the caller's transaction. The id is skipped, because it has an index already.
 
-    Memory holds one batch, however many documents there are: SQLite sorts, on disk where need be.
+    Memory holds one batch, however many documents there are: SQLite sorts, on disk if necessary.
     """
     declared = [field for field in dict.fromkeys(fields) if field != ID]
     for statement in _SCHEMA:
@@ -44,7 +44,7 @@ def write_field_index(connection: sqlite3.Connection, fields: Iterable[Field]) -
     connection.executemany("INSERT INTO filterable VALUES (?, ?)", enumerate(map(str, declared)))
     connection.execute("CREATE TEMP TABLE entries (field INTEGER, value, rows BLOB)")
     connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", _entries(connection, declared))
-    # Entries went in by ascending rows.
+    # Entries were inserted in ascending order of rows.
     ordered = connection.execute("SELECT field, value, rows FROM entries ORDER BY field, value, rowid")
     for field, of_field in groupby(ordered, key=itemgetter(0)):
         _write_field(connection, field, of_field)
@@ -52,7 +52,7 @@ def write_field_index(connection: sqlite3.Connection, fields: Iterable[Field]) -
 
 
 def filterable_fields(connection: sqlite3.Connection) -> dict[Field, int]:
-    """Return the declared fields with their numbers; none in a file from before there were any."""
+    """Return the declared fields with their numbers; none in a file of an older version."""
     if not connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'filterable'").fetchone()[0]:
         return {}
     return {parse_field(name): field for field, name in connection.execute("SELECT field, name FROM filterable")}
@@ -60,12 +60,12 @@ def filterable_fields(connection: sqlite3.Connection) -> dict[Field, int]:
 
 @dataclass(frozen=True, slots=True)
 class FieldIndex:
-    """Reads the index, and the one over ids, by one connection.
+    """Reads the index, and the index of ids, through one connection.
 
     Attributes:
-        connection: open on the document file.
-        fields: from :func:`filterable_fields`.
-        rows: documents in the file.
+        connection: a connection to the document file.
+        fields: the result of :func:`filterable_fields`.
+        rows: number of documents in the file.
     """
 
     connection: sqlite3.Connection
@@ -73,7 +73,7 @@ class FieldIndex:
     rows: int
 
     def having(self, field: Field, intervals: Sequence[Interval]) -> Mask | None:
-        """Return the rows where a value of the field lies in an interval; None where the field is not declared."""
+        """Return the rows with a value of the field in an interval; None if the field is not declared."""
         mask = np.zeros(self.rows, bool)
         if field == ID:
             for interval in intervals:
@@ -88,16 +88,16 @@ class FieldIndex:
 
     def _of_ids(self, interval: Interval) -> npt.NDArray[np.int64]:
         above, low, below, high = interval
-        # One text of all rows comes out of SQLite in one step, without a Python object a row.
-        query = f"SELECT group_concat(row) FROM documents WHERE id {above} ? AND id {below} ?"  # noqa: S608 - two signs
+        # SQLite returns all rows as one text in one step, without a Python object per row.
+        query = f"SELECT group_concat(row) FROM documents WHERE id {above} ? AND id {below} ?"  # noqa: S608 - two operators
         text = self.connection.execute(query, (low if isinstance(low, str) else "", high)).fetchone()[0]
         return np.fromstring(text or "", dtype=np.int64, sep=",")
 
     def _slice(self, number: int, interval: Interval) -> tuple[int, int]:
-        """Return where the rows of an interval start and end."""
+        """Return the first and last position of the rows of an interval."""
         above, low, below, high = interval
         query = (
-            "SELECT min(first), max(first + count) FROM (SELECT * FROM ("  # noqa: S608 - only comparison signs are put in
+            "SELECT min(first), max(first + count) FROM (SELECT * FROM ("  # noqa: S608 - only comparison operators are inserted
             f"SELECT first, count FROM field_values WHERE field = ? AND value {above} ? AND value {below} ? "
             "ORDER BY value LIMIT 1) UNION ALL SELECT * FROM ("
             f"SELECT first, count FROM field_values WHERE field = ? AND value {above} ? AND value {below} ? "
@@ -107,7 +107,7 @@ class FieldIndex:
         return (0, 0) if first is None else (first, end)
 
     def _rows(self, number: int, slices: Iterable[tuple[int, int]]) -> Iterator[npt.NDArray[np.uint32]]:
-        """Read slices, which are sorted, part by part."""
+        """Read sorted slices part by part."""
         loaded, rows = -1, np.zeros(0, _ROW)
         for first, end in slices:
             for part in range(first // _PART, -(-end // _PART)):
@@ -121,7 +121,7 @@ class FieldIndex:
 
 
 def _entries(connection: sqlite3.Connection, fields: Sequence[Field]) -> Iterator[tuple[int, Scalar, bytes]]:
-    """Give each field's values with their rows, batch by batch, so that a frequent value takes one entry a batch."""
+    """Yield each field's values with their rows in batches, so that a frequent value takes one entry per batch."""
     documents = connection.execute("SELECT row, payload FROM documents ORDER BY row")
     while batch := documents.fetchmany(_BATCH):
         found: dict[tuple[int, Scalar], list[int]] = {}
@@ -137,7 +137,7 @@ def _entries(connection: sqlite3.Connection, fields: Sequence[Field]) -> Iterato
 
 
 def _write_field(connection: sqlite3.Connection, field: int, entries: Iterable[tuple[int, Scalar, bytes]]) -> None:
-    """Lay out the rows of one field, given in the order of its values."""
+    """Write the rows of one field, given in the order of its values."""
     pending, first, part = bytearray(), 0, 0
     size = _PART * _ROW.itemsize
     for value, of_value in groupby(entries, key=itemgetter(1)):

@@ -1,4 +1,4 @@
-"""From a filter to the rows it finds: by the index where it can tell, then by SQLite, then by Python."""
+"""Evaluating a filter: by the index if it can decide, otherwise by SQLite, otherwise in Python."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from indexer.filters.index import FieldIndex
 from indexer.filters.tree import Filter
 
 _CHUNK = 1 << 18
-"""Rows read in one step of SQLite, during which other threads run."""
+"""Rows read in one step of SQLite, during which other threads can run."""
 
 
 def matching_rows(condition: Filter, index: FieldIndex) -> npt.NDArray[np.int64]:
-    """Return the rows a filter finds, ascending.
+    """Return the rows that match a filter, ascending.
 
-    Rows that the index of declared fields leaves undecided are read: some 1 µs each in SQLite, which lets other threads
-    run meanwhile, and several where Python must decide.
+    Rows that the index of declared fields leaves undecided are read, at about 1 µs each in SQLite, which lets other
+    threads run meanwhile, and several in Python.
     """
     sure, possible = condition.bounds(index)
     undecided = np.flatnonzero(possible & ~sure)
@@ -37,9 +37,10 @@ def matching_rows(condition: Filter, index: FieldIndex) -> npt.NDArray[np.int64]
 
 
 def _verdicts(connection: sqlite3.Connection, condition: Filter, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the row for each that is found, and -1 - row for each that SQLite cannot decide; others may be among them.
+    """Return row for each row that matches and -1 - row for each that SQLite cannot decide.
 
-    They come out of SQLite as one text: a result row each would take longer, and fight for the interpreter's lock.
+    The result may hold further rows of the range that was read. SQLite returns it as one text, because a result row
+    each would take longer and compete for the interpreter lock.
     """
     verdict, parameters = condition.sql()
     first, last = int(rows[0]), int(rows[-1])

@@ -1,4 +1,4 @@
-"""Filters from JSON."""
+"""Parsing filters from JSON."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from models.data.unicode import check_unicode
 from models.errors import InvalidOptionError
 
 MOST_LEVELS = 8
-"""Filters inside filters."""
+"""Limit on nested filters."""
 MOST_CONDITIONS = 256
-"""Conditions and $and, $or, $not in one filter."""
+"""Limit on the conditions of a filter, including $and, $or and $not."""
 MOST_LISTED = 1000
-"""Values of one $in or $nin."""
+"""Limit on the values of one $in or $nin."""
 MOST_VALUES = 10_000
-"""Values of all $in and $nin of one filter; SQLite binds 32,766, and a value twice."""
+"""Limit on the values of all $in and $nin of a filter; SQLite binds at most 32,766, and each value twice."""
 
 _ORDERS: dict[str, Order] = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 
 
 def parse_filter(value: Mapping[str, Any]) -> Filter:
-    """Read a filter; :mod:`indexer.filters` describes what there is.
+    """Parse a filter; :mod:`indexer.filters` describes the syntax.
 
     Args:
-        value: a JSON object as Python holds it. Any other value is refused as JSON of a client would be.
+        value: the filter as a parsed JSON object, such as ``{"year": {"$gte": 1990}}``.
 
     Raises:
-        InvalidOptionError: it is not a filter, or too large a one; the message names the part and what is allowed.
+        InvalidOptionError: the value is not a filter or exceeds a limit; the message names the part and what is allowed.
     """
     return _Parser().filter(value, 1, "the filter")
 
 
 class _Parser:
-    """Reads one filter and counts what is in it."""
+    """Parses one filter and counts its conditions and values."""
 
     def __init__(self) -> None:
         self._conditions = 0
@@ -91,7 +91,7 @@ class _Parser:
                 f"{key} of field {_name(field)} lists {len(value)} values, {self._values} in the filter so far: "
                 f"allowed are {MOST_LISTED} in a list and {MOST_VALUES} in all"
             )
-        return Membership(field, frozenset(self._scalar(field, key, one) for one in value))
+        return Membership(field, frozenset(self._scalar(field, key, item) for item in value))
 
     def _compare(self, field: Field, key: str, value: Any, _: int) -> Filter:
         self._count()
@@ -106,7 +106,7 @@ class _Parser:
             raise _error(f"{key} of field {_name(field)} is {_shown(value)}: give true or false")
         return Exists(field) if value else Not(Exists(field))
 
-    def _denied(self, field: Field, _: str, value: Any, level: int) -> Filter:
+    def _negated(self, field: Field, _: str, value: Any, level: int) -> Filter:
         self._count()
         self._descend(level + 1)
         if not isinstance(value, Mapping):
@@ -156,7 +156,7 @@ _OPERATORS: dict[str, Callable[[_Parser, Field, str, Any, int], Filter]] = {
     "$in": _Parser._in,
     "$nin": lambda *arguments: Not(_Parser._in(*arguments)),
     "$exists": _Parser._exists,
-    "$not": _Parser._denied,
+    "$not": _Parser._negated,
 }
 
 
@@ -181,7 +181,7 @@ def _listed(names: Mapping[str, object]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Name a value for a message; what may be long or nested is cut, or told by its kind alone."""
+    """Describe a value in a message; long values are cut, nested ones named by their type."""
     match value:
         case None | bool():
             return json.dumps(value)

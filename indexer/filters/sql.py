@@ -1,10 +1,10 @@
 """Conditions as SQLite expressions over the columns ``id`` and ``payload`` of a row.
 
-SQLite does not always read JSON as Python does. A double may come out different in its last digits, text may end at a
-NUL, and a name that JSON writes with a backslash cannot be looked up. Where that could matter the expression is NULL:
-undecided. SQL's AND, OR and NOT carry NULL on just as that meaning asks for. A missing field is never NULL here.
+SQLite does not always read JSON as Python does: a double may differ in its last digits, text may end at a NUL, and a
+name that JSON escapes cannot be looked up. If that could matter, the expression is NULL, which means undecided; AND, OR
+and NOT of SQL propagate NULL with exactly that meaning. A missing field is never NULL here.
 
-Values and names are bound as parameters; the text is made of nothing that a client sends.
+Values and names are bound as parameters; the text of an expression contains nothing from a client.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from indexer.filters.fields import FALSE, NULL, TRUE, Field, Scalar
 _JSON_TYPES = {NULL: "null", FALSE: "false", TRUE: "true"}
 _WRITTEN_AS_IT_IS = re.compile(r'[^"\\\x00-\x1f]+')
 _NUL = r"instr(payload, '\u0000')"
-# Far more than SQLite is ever off, also where doubles lose their precision near zero, and still rarely met.
+# Far above any error of SQLite, even for denormal doubles, and still rarely hit.
 _RELATIVE_ERROR, _ABSOLUTE_ERROR = 1e-9, 1e-290
 
 
 class Sql(NamedTuple):
-    """An expression that is 1, 0 or NULL, and the parameters of its question marks."""
+    """An expression that is 1, 0 or NULL, and the parameters of its placeholders."""
 
     text: str
     parameters: tuple[Any, ...]
 
 
 def joined(operator: str, parts: Sequence[Sql]) -> Sql:
-    """Join one or more expressions by AND or OR."""
+    """Join one or more expressions with AND or OR."""
     text = f" {operator} ".join(part.text for part in parts)
     return Sql(f"({text})", tuple(value for part in parts for value in part.parameters))
 
 
 def membership(field: Field, values: Collection[Scalar]) -> Sql:
-    """The field has one of the values."""
+    """Return a test for one of the values."""
     texts = [value for value in values if isinstance(value, str)]
     if not field.names:
         return _among("id", texts)
@@ -47,7 +47,7 @@ def membership(field: Field, values: Collection[Scalar]) -> Sql:
 
 
 def comparison(field: Field, order: str, value: str | int | float) -> Sql:
-    """The field has a value of the same kind on that side of ``value``."""
+    """Return a test for a value of the same type that compares with ``value`` as given."""
     if not field.names:
         return Sql(f"(id {order} ?)", (value,))
     if isinstance(value, str):
@@ -57,7 +57,7 @@ def comparison(field: Field, order: str, value: str | int | float) -> Sql:
 
 
 def exists(field: Field) -> Sql:
-    """The document has the field."""
+    """Return a test for the presence of the field."""
     if not field.names:
         return Sql("1", ())
     return _unless_escaped(field, Sql("(json_type(payload, ?) IS NOT NULL)", (_path(field),)), False)
@@ -67,12 +67,12 @@ _NO = Sql("0", ())
 
 
 def _of_values(field: Field, text: Sql, number: Sql, other: Sql, missing: bool) -> Sql:
-    """Test the field's value, or each element where it is a list.
+    """Return a test of the field's value, or of each element if it is a list.
 
     Args:
-        field: whose.
+        field: the field.
         text, number, other: tests of ``atom``, the value in SQL, and ``type``, its JSON type.
-        missing: what holds where the field is missing; it is tested as a null.
+        missing: result for a missing field, which is tested like a null.
     """
     parts = (
         "CASE WHEN type = 'text' THEN",
@@ -85,8 +85,8 @@ def _of_values(field: Field, text: Sql, number: Sql, other: Sql, missing: bool) 
     )
     test = _put_together(*parts)
     path = _path(field)
-    # Undecided elements count as 2, between which and 1 the larger is the whole list's answer only if none is 1; to
-    # ask Python once too often does no harm.
+    # An undecided element counts as 2, so that the maximum is undecided even if another element is 1; asking Python
+    # once too often does no harm.
     elements = _put_together(
         "(SELECT nullif(coalesce(max(coalesce(", test, ", 2)), 0), 2) FROM json_each(payload, ?))", Sql("", (path,))
     )
@@ -96,7 +96,7 @@ def _of_values(field: Field, text: Sql, number: Sql, other: Sql, missing: bool) 
 
 
 def _text_among(values: Sequence[str]) -> Sql:
-    """Text that SQLite ends at a NUL may be taken for a shorter one, and a value with a NUL may not be recognised."""
+    """Return a test of text, undecided if a NUL may have cut the text or a value."""
     plain = [value for value in values if "\0" not in value]
     found = _put_together("(", _among("atom", plain), f"AND nullif({_NUL} = 0, 0))")
     return found if len(plain) == len(values) else joined("OR", [found, Sql(f"nullif({_NUL} > 0, 1)", ())])
@@ -114,7 +114,7 @@ def _among(column: str, values: Collection[Scalar]) -> Sql:
 
 
 def _near(values: Collection[int | float]) -> tuple[float, float]:
-    """Return the ends of an interval outside which a double, as SQLite reads it, is none of the values."""
+    """Return an interval outside which a double, as SQLite reads it, equals none of the values."""
     low, high = float(min(values)), float(max(values))
     return (
         low - abs(low) * _RELATIVE_ERROR - _ABSOLUTE_ERROR,
@@ -123,11 +123,11 @@ def _near(values: Collection[int | float]) -> tuple[float, float]:
 
 
 def _unless_escaped(field: Field, found: Sql, missing: bool) -> Sql:
-    """Use ``found`` where SQLite can look the field's names up."""
+    """Return ``found`` if SQLite can look up the field's names."""
     escaped = next((name for name in field.names if not _WRITTEN_AS_IT_IS.fullmatch(name)), None)
     if escaped is None:
         return found
-    # The payload was written by json.dumps, so that a name is there only if it is in the text as json.dumps writes it.
+    # The payload was written by json.dumps, so it holds the name only if it contains what json.dumps writes for it.
     written = json.dumps(escaped, ensure_ascii=False)
     return Sql(f"CASE WHEN instr(payload, ?) THEN NULL ELSE {int(missing)} END", (written,))
 

@@ -1,4 +1,4 @@
-"""A filter as a tree, and what it says of a document: in Python, in SQL, and by the index of declared fields."""
+"""A filter as a tree of conditions that are evaluated in Python, in SQL, or by the index of declared fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from indexer.filters import sql as scan
 from indexer.filters.fields import NULL, OTHER, Field, Scalar
 
 Mask = npt.NDArray[np.bool_]
-"""True for the rows that are meant, shape (rows,)."""
+"""True for the selected rows, shape (N,)."""
 Order = Literal[">", ">=", "<", "<="]
 
 _ORDERS: dict[Order, Callable[[Any, Any], bool]] = {
@@ -28,7 +28,7 @@ _ORDERS: dict[Order, Callable[[Any, Any], bool]] = {
 
 
 class Interval(NamedTuple):
-    """Values from ``low`` to ``high`` in the order of :data:`Scalar`; ``above`` and ``below`` say how they compare."""
+    """Values between ``low`` and ``high`` in the order of :data:`Scalar`; ``above`` and ``below`` are the operators."""
 
     above: Literal[">", ">="]
     low: Scalar
@@ -37,43 +37,43 @@ class Interval(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What is known about each row: surely found, and possibly found; they differ where it is undecided."""
+    """Whether each row surely matches, and whether it possibly does; undecided if the two differ."""
 
     sure: Mask
     possible: Mask
 
 
 class RowIndex(Protocol):
-    """Knows the rows in which a field has a value, for some fields."""
+    """The rows with each value, for some fields."""
 
     @property
     def rows(self) -> int:
-        """Rows there are."""
+        """Number of rows N."""
 
     def having(self, field: Field, intervals: Sequence[Interval]) -> Mask | None:
-        """Return the rows where a value of the field lies in an interval; None where the field is not indexed."""
+        """Return the rows with a value of the field in an interval; None if the field is not indexed."""
 
 
 class Filter(ABC):
-    """A condition on documents: each holds or does not. Equal filters find the same, so that answers can be kept."""
+    """A condition on documents. Equal filters match the same documents, so that their results can be cached."""
 
     __slots__ = ()
 
     @abstractmethod
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether a document is found."""
+        """Return whether a document matches."""
 
     @abstractmethod
     def sql(self) -> scan.Sql:
-        """Return an expression over a row of ``documents`` and its parameters.
+        """Return an SQL expression over a row of ``documents``.
 
-        It is 1 where the row is found, 0 where it is not, and NULL where SQLite may read a value otherwise than Python
-        does, so that :meth:`matches` must decide.
+        It is 1 if the row matches, 0 if it does not, and NULL if SQLite may read a value differently from Python, so
+        that :meth:`matches` must decide.
         """
 
     @abstractmethod
     def bounds(self, index: RowIndex) -> Bounds:
-        """Return what the index knows about each row."""
+        """Return what the index says about each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,16 @@ class Membership(Filter):
     values: frozenset[Scalar]
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether a value of the field is among them; a missing field counts as null."""
+        """Return whether the field has one of the values; a missing field counts as null."""
         found = self.field.scalars(identifier, payload)
         return NULL in self.values if found is None else not self.values.isdisjoint(found)
 
     def sql(self) -> scan.Sql:
-        """Compare each value in SQL."""
+        """See :meth:`Filter.sql`."""
         return scan.membership(self.field, self.values)
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Look the values up; the rows without the field are those of null too."""
+        """Look up the values; null also matches the rows without the field."""
         mask = index.having(self.field, [Interval(">=", value, "<=", value) for value in self.values])
         if mask is not None and NULL in self.values:
             there = index.having(self.field, [_EVERYTHING])
@@ -103,26 +103,26 @@ class Membership(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Filter):
-    """The field has a value of the same kind, number or text, that lies on that side of ``value``."""
+    """The field has a value of the same type, number or text, that compares with ``value`` as given."""
 
     field: Field
     order: Order
     value: str | int | float
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether a value of the field lies there."""
+        """See :meth:`Filter.matches`."""
         kinds = str if isinstance(self.value, str) else (int, float)
         compare = _ORDERS[self.order]
         found = self.field.scalars(identifier, payload) or ()
         return any(isinstance(value, kinds) and compare(value, self.value) for value in found)
 
     def sql(self) -> scan.Sql:
-        """Compare in SQL."""
+        """See :meth:`Filter.sql`."""
         return scan.comparison(self.field, self.order, self.value)
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Look up the values from or up to the given one, within its kind."""
-        # Text lies above every number and below every bytes.
+        """Look up the range of values on that side, within the type."""
+        # Text is ordered after all numbers and before all bytes.
         lowest, highest = ("", NULL) if isinstance(self.value, str) else (float("-inf"), "")
         match self.order:
             case ">" | ">=":
@@ -139,34 +139,34 @@ class Exists(Filter):
     field: Field
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether the field is there."""
+        """See :meth:`Filter.matches`."""
         return self.field.scalars(identifier, payload) is not None
 
     def sql(self) -> scan.Sql:
-        """Ask for its type in SQL."""
+        """See :meth:`Filter.sql`."""
         return scan.exists(self.field)
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Look up all of its values."""
+        """Look up all values of the field."""
         return _leaf_bounds(index.having(self.field, [_EVERYTHING]), index)
 
 
 @dataclass(frozen=True, slots=True)
 class And(Filter):
-    """All parts hold; without parts, always."""
+    """All parts match; without parts, every document does."""
 
     parts: tuple[Filter, ...]
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether every part holds."""
+        """Return whether every part matches."""
         return all(part.matches(identifier, payload) for part in self.parts)
 
     def sql(self) -> scan.Sql:
-        """Join the parts by AND."""
+        """See :meth:`Filter.sql`."""
         return scan.joined("AND", [part.sql() for part in self.parts]) if self.parts else scan.Sql("1", ())
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Found for sure is what every part surely finds; possibly, what every part possibly does."""
+        """A row surely (possibly) matches if it surely (possibly) matches every part."""
         everything = np.ones(index.rows, bool)
         bounds = (part.bounds(index) for part in self.parts)
         return reduce(lambda a, b: Bounds(a.sure & b.sure, a.possible & b.possible), bounds, _known(everything))
@@ -174,41 +174,41 @@ class And(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Or(Filter):
-    """At least one part holds."""
+    """At least one part matches."""
 
     parts: tuple[Filter, ...]
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether a part holds."""
+        """Return whether any part matches."""
         return any(part.matches(identifier, payload) for part in self.parts)
 
     def sql(self) -> scan.Sql:
-        """Join the parts by OR."""
+        """See :meth:`Filter.sql`."""
         return scan.joined("OR", [part.sql() for part in self.parts])
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Found for sure is what any part surely finds; possibly, what any part possibly does."""
+        """A row surely (possibly) matches if it surely (possibly) matches any part."""
         bounds = (part.bounds(index) for part in self.parts)
         return reduce(lambda a, b: Bounds(a.sure | b.sure, a.possible | b.possible), bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Filter):
-    """The part does not hold."""
+    """The part does not match."""
 
     part: Filter
 
     def matches(self, identifier: str, payload: dict[str, Any]) -> bool:
-        """Tell whether the part does not hold."""
+        """Return whether the part does not match."""
         return not self.part.matches(identifier, payload)
 
     def sql(self) -> scan.Sql:
-        """Deny the part in SQL."""
+        """See :meth:`Filter.sql`."""
         text, parameters = self.part.sql()
         return scan.Sql(f"(NOT {text})", parameters)
 
     def bounds(self, index: RowIndex) -> Bounds:
-        """Found for sure is what the part does not even possibly find."""
+        """A row surely matches if it does not even possibly match the part."""
         sure, possible = self.part.bounds(index)
         return Bounds(~possible, ~sure)
 

@@ -1,4 +1,4 @@
-"""Lexical search: BM25 over the words of documents' payloads, beside the vectors."""
+"""Lexical search: BM25 over the words of documents' payloads."""
 
 from indexer.lexical.base import LEXICAL_FILES, LexicalIndex, write_lexical
 from indexer.lexical.live import LiveLexical

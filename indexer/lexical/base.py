@@ -1,12 +1,13 @@
-"""The lexical index of a generation: BM25 scores of every word in every document, as ``bm25s`` computes and keeps them.
+"""The lexical index of a generation: precomputed BM25 scores of every word in every document, by ``bm25s``.
 
-Scores are worked out when the index is made, so that a query is no more than a sum over the lists of its words. The
-arrays are mapped from disk, the words are kept in memory. No text is stored.
+Because scores are computed when the index is built, a query only sums the lists of its words. The arrays are
+memory-mapped, the vocabulary is held in memory, and no text is stored.
 
-``bm25s`` rather than SQLite's FTS5, which works out the score of every match anew. Measured with the same constants on
-100,000 package descriptions (6 MB), a query being one of them, on one thread of a busy machine: a median of 0.3 ms in
-place of more than 100 ms; 8 MB in place of 11 MB; built in 8 s in place of 3 s. nDCG@10 without and with English stems:
-Cranfield 0.334 and 0.361 in place of 0.330 and 0.354, CISI 0.342 and 0.361 in place of 0.283 and 0.314.
+We use ``bm25s`` rather than SQLite's FTS5, which computes the score of every match again for each query. Measured with
+the same constants on 100,000 package descriptions (6 MB), with descriptions as queries, on one thread of a busy
+machine: a median of 0.3 ms instead of more than 100 ms; 8 MB instead of 11 MB; built in 8 s instead of 3 s. nDCG@10 without and
+with English stems: Cranfield 0.334 and 0.361 instead of 0.330 and 0.354, CISI 0.342 and 0.361 instead of 0.283 and
+0.314.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from indexer.storage.manifest import LexicalFacts
 from models.compiled import compiled
 from models.nesting import Vectors
 
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # importing it sets DEBUG, whatever the program asked for
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # importing it sets DEBUG, regardless of the program's own level
 
 K1: Final = 1.2
 B: Final = 0.75
-"""Lucene's constants."""
+"""The defaults of Lucene."""
 
 _NAMES: Final = {
     "data_name": "lexical_scores.npy",
@@ -49,24 +50,27 @@ LEXICAL_FILES: Final = tuple(_NAMES.values())
 
 
 def write_lexical(folder: Path, payloads: Iterable[dict[str, object]], options: LexicalOptions) -> LexicalFacts:
-    """Make the lexical index of a generation.
+    """Build the lexical index of a generation.
 
-    Memory holds 4 bytes for every word of every document, and the index.
+    Needs memory of 4 bytes for every word of every document, in addition to the index.
 
     Args:
-        folder: the generation's.
-        payloads: of its documents, by row.
-        options: with the fields named.
+        folder: the generation's directory.
+        payloads: the payloads of its documents, by row.
+        options: the options, with the fields named.
+
+    Returns:
+        the facts for the manifest.
     """
     words = Words(options.fields, options.language)
-    numbers: dict[str, int] = {"": 0}  # no word, so that there is a first one where no document has any
+    numbers: dict[str, int] = {"": 0}  # not a word; keeps the vocabulary non-empty if no document has any
     documents = [
         array("i", [numbers.setdefault(word, len(numbers)) for word in words.of_payload(payload)])
         for payload in payloads
     ]
     length = sum(map(len, documents)) / max(1, len(documents))
     scorer = bm25s.BM25(k1=K1, b=B, method="lucene", csc_backend="scipy")
-    with np.errstate(invalid="ignore"):  # the lengths of documents without words, by their mean
+    with np.errstate(invalid="ignore"):  # document lengths divided by a mean of 0
         scorer.index(Tokenized(documents or [array("i")], numbers), create_empty_token=False, show_progress=False)
     scorer.save(folder, **_NAMES, show_progress=False)
     return LexicalFacts(
@@ -75,19 +79,19 @@ def write_lexical(folder: Path, payloads: Iterable[dict[str, object]], options: 
 
 
 class LexicalIndex:
-    """A generation's lexical index, opened. Nothing in it changes.
+    """The opened lexical index of a generation. It is immutable.
 
     Attributes:
-        facts: of the manifest.
-        rows: N.
-        words: finds the words of queries and documents.
+        facts: the facts from the manifest.
+        rows: number of rows N.
+        words: extracts the words of queries and documents.
     """
 
     def __init__(self, folder: Path, rows: int, facts: LexicalFacts) -> None:
         """Map the files.
 
         Raises:
-            BundleCorruptError: one cannot be read.
+            BundleCorruptError: a file cannot be read.
         """
         self.facts, self.rows, self.words = facts, rows, Words(facts.fields, facts.language)
         try:
@@ -104,27 +108,27 @@ class LexicalIndex:
         """Add the BM25 scores of all rows for a query.
 
         Args:
-            query: how often each of its words is in it.
-            scores: shape (N,) or longer, float32.
+            query: the query's words with their counts.
+            scores: float32, shape (N,) or longer.
         """
         known = [(self._numbers[word], count) for word, count in query.items() if word in self._numbers]
         numbers, counts = np.array(known, dtype=np.int64).reshape(-1, 2).T
         _add_scores(self._starts, self._rows, self._scores, numbers, counts, scores)
 
     def inverse_frequency(self, word: str) -> float:
-        """Return how much a word tells: log(1 + (N − n + ½) / (n + ½)), where n of the N documents have it."""
+        """Return the inverse document frequency log(1 + (N − n + ½) / (n + ½)) of a word in n of the N documents."""
         number = self._numbers.get(word)
         count = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
         return math.log(1 + (self.rows - count + 0.5) / (count + 0.5))
 
     def weigh(self, counts: Vectors, lengths: Vectors) -> Vectors:
-        """Return what repetitions of a word add to a document's score, which its inverse frequency multiplies.
+        """Return the term-frequency factor of BM25, which the inverse document frequency multiplies.
 
         Args:
-            counts: how often the word is in each document, shape (n,).
-            lengths: words of the documents, shape (n,).
+            counts: occurrences of the word in each document, shape (n,).
+            lengths: number of words of each document, shape (n,).
         """
-        # Where the generation has no word at all, a document of one word is as long as the mean.
+        # If the generation has no words, take a mean length of 1.
         relative = lengths / (self.facts.mean_length or 1.0)
         k1, b = self.facts.k1, self.facts.b
         return counts / (k1 * (1 - b + b * relative) + counts)

@@ -1,4 +1,4 @@
-"""Lexical search in a generation and the updates since."""
+"""Lexical search over a generation and the updates since."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from models.nesting import Vectors
 
 
 class LiveLexical:
-    """Scores documents by words. Any number of threads may ask.
+    """Scores documents by words. Any number of threads may search.
 
-    Added documents are scored by the generation's statistics: how rare a word is and how long a document is on the
-    average are taken from there until a compaction counts anew, so that scores of old and new documents compare.
+    Added documents are scored with the generation's document frequencies and mean length, until a compaction updates
+    them, so that scores of old and new documents are comparable.
     """
 
     def __init__(self, base: LexicalIndex) -> None:
@@ -29,13 +29,13 @@ class LiveLexical:
         """Score all documents for a query.
 
         Args:
-            query: any text; what is in it besides words plays no part.
+            query: any text; everything except its words is ignored.
             delta: the updates.
-            selection: what a filter leaves to be found; every document where None.
+            selection: the rows that match a filter; all documents if None.
 
         Returns:
-            BM25 by row, the generation's and then the added ones, float32; 0 where a document has none of the words,
-            or cannot be found.
+            BM25 scores by row, float32, the generation's rows before the added ones; 0 for documents that have none of
+            the words or are not selected.
         """
         words = Counter(self._base.words.of_text(query))
         scores = np.zeros(delta.first + len(delta.vectors), np.float32)
@@ -54,7 +54,7 @@ class LiveLexical:
 
 
 class _Added:
-    """The words of added documents, taken down when they are first searched."""
+    """The words of added documents, counted at the first search after the addition."""
 
     def __init__(self, base: LexicalIndex) -> None:
         self._base = base
@@ -64,10 +64,10 @@ class _Added:
         self._counts: dict[str, array[float]] = {}
 
     def scores(self, query: Counter[str], delta: DeltaView) -> Vectors:
-        """Score all added rows of a state of the index, those that are gone among them."""
+        """Score all added rows of a state of the index, including deleted ones."""
         scores = np.zeros(len(delta.vectors), np.float32)
         with self._lock:
-            self._take(delta)
+            self._count(delta)
             lengths = np.array(self._lengths, np.float32)
             found = [
                 (word, times, np.array(self._rows[word], np.int64), np.array(self._counts[word], np.float32))
@@ -75,12 +75,12 @@ class _Added:
                 if word in self._rows
             ]
         for word, times, rows, counts in found:
-            end = np.searchsorted(rows, len(scores))  # a later state may have brought more
+            end = np.searchsorted(rows, len(scores))  # a later state may have added more
             rows, weights = rows[:end], self._base.weigh(counts[:end], lengths[rows[:end]])
             scores[rows] += times * self._base.inverse_frequency(word) * weights
         return scores
 
-    def _take(self, delta: DeltaView) -> None:
+    def _count(self, delta: DeltaView) -> None:
         for row in range(len(self._lengths), len(delta.vectors)):
             words = self._base.words.of_payload(delta.fetch(delta.first + row).payload)
             for word, count in Counter(words).items():

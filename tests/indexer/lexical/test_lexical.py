@@ -109,7 +109,7 @@ def test_a_language_finds_other_forms_of_a_word(tmp_path):
 @pytest.mark.parametrize(
     ("options", "param", "message"),
     [
-        ({"language": "klingon"}, "language", "'klingon': stemmers are .*english"),
+        ({"language": "klingon"}, "language", "'klingon': give one of .*english"),
         ({"fields": ("_id",)}, "lexical", "'_id': name a field of the payload"),
         ({"fields": ("a\\",)}, "lexical", "ends in a backslash"),
     ],
