@@ -31,7 +31,7 @@ def parse_filter(value: Mapping[str, Any]) -> Filter:
         value: the filter as a parsed JSON object, such as ``{"year": {"$gte": 1990}}``.
 
     Raises:
-        InvalidOptionError: the value is not a filter or exceeds a limit; the message names the part and what is allowed.
+        InvalidOptionError: the value is no filter, or exceeds a limit; the message names the part and what is allowed.
     """
     return _Parser().filter(value, 1, "the filter")
 

@@ -5,9 +5,9 @@ memory-mapped, the vocabulary is held in memory, and no text is stored.
 
 We use ``bm25s`` rather than SQLite's FTS5, which computes the score of every match again for each query. Measured with
 the same constants on 100,000 package descriptions (6 MB), with descriptions as queries, on one thread of a busy
-machine: a median of 0.3 ms instead of more than 100 ms; 8 MB instead of 11 MB; built in 8 s instead of 3 s. nDCG@10 without and
-with English stems: Cranfield 0.334 and 0.361 instead of 0.330 and 0.354, CISI 0.342 and 0.361 instead of 0.283 and
-0.314.
+machine: a median of 0.3 ms instead of more than 100 ms; 8 MB instead of 11 MB; built in 8 s instead of 3 s. nDCG@10
+without and with English stems: Cranfield 0.334 and 0.361 instead of 0.330 and 0.354, CISI 0.342 and 0.361 instead of
+0.283 and 0.314.
 """
 
 from __future__ import annotations
