@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import BuildOptions, Corpus, Document, Index, ModelMismatchError, SearchOptions, build_index
+from indexer import (
+    BuildOptions,
+    Corpus,
+    Document,
+    HybridOptions,
+    Index,
+    LexicalOptions,
+    ModelMismatchError,
+    SearchOptions,
+    SecondLook,
+    Updates,
+    build_index,
+)
 from indexer.building.compact import compact_index
 from indexer.calibration import calibrate_index
 from indexer.filters import parse_filter
@@ -16,6 +28,7 @@ from indexer.shortlist.base import Candidates
 from indexer.watch import WatchOptions
 from models import InvalidOptionError, truncate
 from tests.conftest import DIMENSION, make_encoder, make_index, make_texts, write_lines
+from tests.indexer.encoders import ByColour, png
 
 RUN_HERE = [kind for kind in KINDS if shortlist_type(kind).unavailable() is None]
 
@@ -329,3 +342,119 @@ class TestASingleValueInsteadOfAList:
 
     def test_lists_and_tuples_are_searched(self, index):
         assert index.search(("w1",)).hits == index.search(["w1"]).hits
+
+
+def test_an_unknown_level_of_verification_is_refused(index):
+    with pytest.raises(InvalidOptionError, match="verify 'some': allowed are sizes, loaded, all"):
+        Index.open(index.root, verify="some")
+
+
+def test_options_of_opening_are_keyword_only(index):
+    with pytest.raises(TypeError, match="positional"):
+        Index.open(index.root, index.encoder)
+    with pytest.raises(TypeError, match="positional"):
+        Index(index.root, index.encoder)
+
+
+def test_a_path_may_be_a_text(index):
+    with Index.open(str(index.root), encoder=index.encoder) as opened, Index(str(index.root)) as constructed:
+        assert opened.root == constructed.root == index.root
+
+
+def test_a_second_look_counts_in_multiply_adds(built_by):
+    index = built_by("hnsw")
+    vectors = index.encoder.encode_queries(make_texts(4, seed=2))
+    once, never, always = (
+        index.multiply_adds(vectors, index.plan(SearchOptions(candidates=50, effort=50, second_look=look)))
+        for look in (None, SecondLook(below=-2, effort=200), SecondLook(below=2, effort=200))
+    )
+    assert once == never < always
+
+
+class TestDocuments:
+    """Written and read through the index itself."""
+
+    @pytest.fixture
+    def own(self, tmp_path):
+        with make_index(tmp_path, ["w1", "w2", "w3"], calibration=None) as index:
+            yield index
+
+    def test_get_gives_documents_as_they_are_now(self, own):
+        own.upsert([Document("1", "w9"), Document("new", "w8")])
+        assert own.delete(["2"]) == 1
+        found = own.get(["new", "0", "1", "2", "no such", "0"])
+        assert {key: document.payload["text"] for key, document in found.items()} == {
+            "new": "w8",
+            "0": "w1",
+            "1": "w9",
+        }
+        assert own.get([]) == {}
+
+    def test_put_reports_on_each_document(self, own):
+        outcomes = own.put([Document("1", "w9"), Document("empty", " "), Document("new", "w8")])
+        assert [outcome.result for outcome in outcomes] == ["replaced", "rejected", "added"]
+        assert len(own) == 4
+
+    def test_updates_of_others_are_applied_by_refresh(self, own):
+        with Updates.open(own.root, encoder=own.encoder) as other:
+            other.upsert([Document("new", "w8")])
+        own.refresh()
+        assert len(own) == 4
+
+    def test_a_reload_moves_the_writer_to_the_new_model(self, own):
+        own.upsert([Document("first", "w8")])
+        other = make_encoder(seed=9)
+        build_index(Corpus([own.root.parent / "corpus.jsonl"]), other, own.root, BuildOptions(calibration=None))
+        vectors = other.encode_documents(["w8"])
+        with pytest.raises(ModelMismatchError, match="open it again"):
+            own.upsert([Document("second", "w8")], vectors)
+        assert own.reload()
+        assert own.upsert([Document("second", "w8")], vectors) == (1, 0)
+        assert [hit.id for hit in own.search_vectors(vectors, SearchOptions(k=1)).hits[0]] == ["second"]
+
+
+class TestImages:
+    @pytest.fixture
+    def pictures(self, tmp_path):
+        with make_index(tmp_path / "pictures", ["w1", "w2"], calibration=None) as index:
+            index.upsert([Document("red", "", {})], np.eye(1, DIMENSION, dtype=np.float32))
+        with Index.open(index.root, encoder=ByColour()) as opened:
+            yield opened
+
+    def test_paths_texts_of_paths_and_bytes_are_searched(self, pictures, tmp_path):
+        (tmp_path / "a.png").write_bytes(png(200))
+        for image in (tmp_path / "a.png", str(tmp_path / "a.png"), png(200)):
+            result = pictures.search_images([image], SearchOptions(k=1))
+            assert [hit.id for hit in result.hits[0]] == ["red"]
+        assert result.stages[0].name == "encode"
+
+    def test_an_image_that_cannot_be_read_is_named(self, pictures, tmp_path):
+        with pytest.raises(InvalidOptionError, match="image of 1 bytes: no image of a known kind") as caught:
+            pictures.search_images([b"?"])
+        assert caught.value.param == "image"
+
+    def test_a_model_of_texts_cannot_search_by_image(self, index):
+        with pytest.raises(InvalidOptionError, match="the index's model 'tiny' encodes no images: search by text"):
+            index.search_images([png(1)])
+
+
+class TestHybrid:
+    def test_it_searches_by_vectors_and_words(self, tmp_path):
+        with make_index(tmp_path, ["w1 w2", "w3 XQ-7"], lexical=LexicalOptions(), calibration=None) as index:
+            (hits,) = index.search(["xq-7"], SearchOptions(k=1, hybrid=HybridOptions())).hits
+            assert hits[0].id == "1"
+
+    def test_vectors_and_images_have_no_words(self, index):
+        options = SearchOptions(hybrid=HybridOptions())
+        for search in (
+            lambda: index.search_vectors(np.ones((1, DIMENSION)), options),
+            lambda: index.search_images([png(1)], options),
+        ):
+            with pytest.raises(InvalidOptionError, match=r"hybrid search with .*search by text") as caught:
+                search()
+            assert caught.value.param == "hybrid"
+
+    def test_an_index_without_words_is_refused_before_the_model_is_loaded(self, built, monkeypatch):
+        monkeypatch.setattr("indexer.storage.recorded_model.load_encoder", lambda *_, **__: pytest.fail("loaded"))
+        with Index.open(built) as index, pytest.raises(InvalidOptionError, match="has no lexical index"):
+            index.search(["w1"], SearchOptions(hybrid=HybridOptions()))
