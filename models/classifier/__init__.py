@@ -1,4 +1,4 @@
-"""Nested classifiers of texts and images: heads, adaptive cascade, training."""
+"""Nested classifiers of texts and images: heads, adaptive cascades, training."""
 
 from models.classifier.classifier import Classifier
 

@@ -14,7 +14,7 @@ from models.errors import InvalidOptionError
 Confidences = npt.NDArray[np.float32]
 
 _PRICES = np.geomspace(1e-6, 1e-1, 31)
-"""Errors an item that a dimension less is worth: from "never mind the dimensions" to "hardly any dimensions"."""
+"""Errors per item that saving one dimension is worth, from accuracy at any cost to almost no dimensions."""
 _FOLDS = 5
 _NEVER = 2.0
 """A threshold above every probability."""
@@ -22,14 +22,16 @@ _NEVER = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """A size's answer is taken where its greatest softmax probability reaches the size's threshold.
+    """Confidence thresholds by size: an item stops at the first size whose top softmax probability reaches its own.
+
+    Expectations are estimated by cross-validation over the held-out items that the thresholds were learned on.
 
     Attributes:
-        sizes: increasing; the last one's answer is always taken.
-        thresholds: one for each size but the last; above 1 the size is passed over.
-        accuracy: expected, by cross-validation over the held-out items the thresholds were learned from.
-        dims: expected dimensions by the same, the last size used (the paper's count).
-        dims_summed: expected dimensions by the same, all sizes looked at added up.
+        sizes: increasing; the last size always answers.
+        thresholds: one per size except the last; a size with a threshold above 1 is skipped.
+        accuracy: expected accuracy.
+        dims: expected dimensions, counting the last size used (the paper's count).
+        dims_summed: expected dimensions, counting all sizes evaluated.
     """
 
     sizes: tuple[int, ...]
@@ -39,10 +41,10 @@ class Cascade:
     dims_summed: float
 
     def stops(self, confidences: Mapping[int, Confidences]) -> npt.NDArray[np.int64]:
-        """Return the number of the size each item stops at, shape (n,); 0 is the first size.
+        """Return the index of the size each item stops at, shape (n,); 0 is the first size.
 
         Args:
-            confidences: greatest softmax probability of each item, shape (n,), by size.
+            confidences: top softmax probability of each item, shape (n,), by size.
         """
         return _stops(_stacked(confidences, self.sizes), self.thresholds)
 
@@ -64,10 +66,10 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class CascadeScore:
-    """What a cascade does on labelled items; the attributes are those of :class:`Cascade`.
+    """Result of a cascade on labelled items; see :class:`Cascade` for the other attributes.
 
     Attributes:
-        shares: of the items, those that stop at each size.
+        shares: share of the items that stop at each size.
     """
 
     accuracy: float
@@ -79,12 +81,12 @@ class CascadeScore:
 def measure(
     cascade: Cascade, confidences: Mapping[int, Confidences], correct: Mapping[int, npt.NDArray[np.bool_]]
 ) -> CascadeScore:
-    """Run a cascade over labelled items.
+    """Measure a cascade on labelled items.
 
     Args:
         cascade: sizes and thresholds.
-        confidences: greatest softmax probability of each item, shape (n,), by size.
-        correct: whether each size's answer is right, shape (n,), by size.
+        confidences: top softmax probability of each item, shape (n,), by size.
+        correct: whether each size classifies each item correctly, shape (n,), by size.
     """
     return _score(
         _stacked(confidences, cascade.sizes), _stacked(correct, cascade.sizes), cascade.sizes, cascade.thresholds
@@ -94,26 +96,29 @@ def measure(
 def learn_cascades(
     confidences: Mapping[int, Confidences], correct: Mapping[int, npt.NDArray[np.bool_]]
 ) -> list[Cascade]:
-    """Learn thresholds on held-out items for every trade of accuracy against dimensions.
+    """Learn thresholds on held-out items for a range of trade-offs between accuracy and dimensions.
 
-    For each price λ of a dimension, thresholds are chosen that make mean(error + λ · last size used) small: one
-    threshold at a time is set to its exact optimum given the others, from the largest size down, until none moves.
-    What they would do on other items is told by cross-validation: on the items they were learned from, the best of
-    many thresholds always look better than they are.
+    For each price λ of a dimension, coordinate descent minimises mean(error + λ · last size used): one threshold at a
+    time is set to its exact optimum given the other thresholds, from the largest size down, until none changes.
+    Accuracy and dimensions are estimated by cross-validation, because thresholds look too good on the items they were
+    learned on.
 
     Args:
         confidences, correct: see :func:`measure`; at least one item.
 
     Returns:
-        The cascades that no other beats in both, by rising dimensions: the accuracy-against-dimensions curve.
+        The Pareto front of accuracy against dimensions, by increasing dimensions.
+
+    Raises:
+        InvalidOptionError: there are no items.
     """
     sizes = tuple(sorted(confidences))
     sure, right = _stacked(confidences, sizes), _stacked(correct, sizes)
     if not sure.shape[1]:
-        raise InvalidOptionError("validation", "0 held-out items: thresholds are learned from at least one")
+        raise InvalidOptionError("validation", "0 held-out items: thresholds need at least one to be learned on")
     fold = np.random.default_rng(0).permutation(sure.shape[1]) % _FOLDS
     found = [_learn(sure, right, sizes, fold, price) for price in _PRICES]
-    # The largest size alone is a cascade too: what it reaches can always be had.
+    # The largest size alone is a cascade too, so its accuracy is always available.
     found.append(Cascade(sizes, (_NEVER,) * (len(sizes) - 1), float(right[-1].mean()), sizes[-1], sizes[-1]))
     found.sort(key=lambda cascade: (cascade.dims, -cascade.accuracy))
     curve: list[Cascade] = []
@@ -142,21 +147,21 @@ def _learn(
 
 
 def choose(curve: list[Cascade], accuracy: float) -> Cascade:
-    """Return the cascade of fewest dimensions that reaches an accuracy, or the most accurate where none does.
+    """Return the cascade with the fewest dimensions that reaches an accuracy, or the most accurate if none does.
 
     Args:
-        curve: what :func:`learn_cascades` returned.
-        accuracy: expected; between 0 and 1.
+        curve: the result of :func:`learn_cascades`.
+        accuracy: expected accuracy to reach, between 0 and 1.
     """
     return next((cascade for cascade in curve if cascade.accuracy >= accuracy), curve[-1])
 
 
 def choose_within(curve: list[Cascade], dims: float) -> Cascade:
-    """Return the most accurate cascade of at most so many expected dimensions, or the cheapest where none is.
+    """Return the most accurate cascade within a budget of dimensions, or the cheapest if none fits.
 
     Args:
-        curve: what :func:`learn_cascades` returned.
-        dims: expected dimensions, the last size used.
+        curve: the result of :func:`learn_cascades`.
+        dims: largest expected dimensions, counting the last size used.
     """
     return next((cascade for cascade in reversed(curve) if cascade.dims <= dims), curve[0])
 
@@ -167,7 +172,7 @@ def _stacked(by_size: Mapping[int, npt.NDArray[Any]], sizes: tuple[int, ...]) ->
 
 def _stops(sure: Confidences, thresholds: tuple[float, ...]) -> npt.NDArray[np.int64]:
     taken = np.ones(sure.shape, bool)
-    # In the precision of the confidences, as where a classifier compares them one size at a time.
+    # In the precision of the confidences, as a classifier compares them one size at a time.
     taken[:-1] = sure[:-1] >= np.asarray(thresholds, sure.dtype)[:, None]
     stops: npt.NDArray[np.int64] = taken.argmax(axis=0)
     return stops
@@ -177,7 +182,7 @@ def _score(
     sure: Confidences, right: npt.NDArray[np.bool_], sizes: tuple[int, ...], thresholds: tuple[float, ...]
 ) -> CascadeScore:
     stops = _stops(sure, thresholds)
-    # A size whose threshold cannot be reached is never looked at.
+    # A size whose threshold cannot be reached is never evaluated.
     read = np.where([threshold <= 1 for threshold in (*thresholds, 0.0)], sizes, 0)
     return CascadeScore(
         accuracy=float(right[stops, np.arange(len(stops))].mean()),
@@ -188,7 +193,7 @@ def _score(
 
 
 def _descend(sure: Confidences, costs: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    """Minimise the mean cost over thresholds by coordinate descent; each step lowers it, so it ends."""
+    """Minimise the mean cost over thresholds by coordinate descent; every step lowers the cost, so it terminates."""
     thresholds = [_NEVER] * (len(sure) - 1)
     while True:
         before = list(thresholds)
@@ -203,7 +208,7 @@ def _descend(sure: Confidences, costs: npt.NDArray[np.float64]) -> tuple[float, 
 
 
 def _best_threshold(sure: Confidences, gain: npt.NDArray[np.float64], now: float) -> float:
-    """The threshold whose items at or above it have the least sum of gains; the present one where it is as good."""
+    """Return the threshold whose items at or above it have the lowest total gain; prefer the present one in a tie."""
     order = np.argsort(-sure, kind="stable")
     sums = np.concatenate([[0.0], np.cumsum(gain[order])])
     ordered = sure[order]

@@ -1,4 +1,4 @@
-"""A nested encoder with a linear classifier at every size: loading, logits, adaptive classification. Needs no torch."""
+"""A nested encoder with a linear classifier at every size: loading and adaptive classification, without torch."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CLASSIFIER_NAME = "classifier.json"
 _BATCH = 1024
 
 Targets = npt.NDArray[np.int64]
-"""Label numbers of items, shape (n,); -1 for a label that is none of the classifier's."""
+"""Label numbers of items, shape (n,); -1 for a label that the classifier does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The answer for one text or image.
+    """The predicted label of a text or image.
 
     Attributes:
-        label: the likeliest label.
+        label: the most probable label.
         confidence: its softmax probability at the size that answered.
         dims: the size that answered.
     """
@@ -49,12 +49,12 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class LinearHeads:
-    """The linear classifier of every size, over prefixes cut and normalised by :func:`models.nesting.truncate`.
+    """The linear classifiers of all sizes, over prefixes truncated and normalised by :func:`models.truncate`.
 
     Attributes:
-        weights: shape (L, m) by size.
+        weights: shape (L, m) by size m; L is the number of labels.
         biases: shape (L,) by size.
-        tied: whether every weight is the beginning of the largest one and all biases are one (MRL-E).
+        tied: whether each weight is a column prefix of the largest and all sizes share a bias (MRL-E).
     """
 
     weights: Mapping[int, Vectors]
@@ -67,11 +67,11 @@ class LinearHeads:
         return tuple(sorted(self.weights))
 
     def logits(self, vectors: Vectors, size: int) -> Vectors:
-        """Logits at one size, shape (n, L), of vectors of shape (n, ≥ size)."""
+        """Return logits at a size, shape (n, L), of vectors of shape (n, ≥ size)."""
         logits: Vectors = truncate(vectors, size) @ self.weights[size].T + self.biases[size]
         return logits
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a safetensors file; tied weights are stored once."""
         stored = {self.sizes[-1]: "tied"} if self.tied else {size: str(size) for size in self.sizes}
         tensors = {}
@@ -81,11 +81,11 @@ class LinearHeads:
         save_file(tensors, path)
 
     @classmethod
-    def load(cls, path: Path, sizes: Sequence[int]) -> LinearHeads:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: str | Path, sizes: Sequence[int]) -> LinearHeads:
+        """Read a file written by :meth:`save`.
 
         Raises:
-            ModelError: the file cannot be read or lacks one of the sizes.
+            ModelError: the file cannot be read or lacks a size.
         """
         try:
             tensors = load_file(path)
@@ -101,15 +101,21 @@ class LinearHeads:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """An encoder, its heads, and the cascade over them.
+    """A nested encoder with a linear classifier at every size and a cascade over them.
+
+    >>> classifier = Classifier.load("runs/my-classifier")
+    >>> classifier.classify(["a text", "another"])  # each stops at the shortest prefix that is confident enough
+    >>> classifier.classify(["a text"], dims=64)  # at a fixed size
+    >>> vectors = classifier.encoder.encode_images([read_image("image.png")])  # a classifier of images
+    >>> classifier.classify_vectors(vectors)
 
     Attributes:
-        encoder: gives the vectors the heads were trained on.
+        encoder: produces the vectors that the heads were trained on.
         labels: the label of each row of the heads' weights.
-        kind: ``mrl``, ``mrl-e`` or ``ff``: how it was trained.
-        heads: the classifiers by size.
-        cascade: when a size's answer is taken; without one everything is classified at the largest size.
-        curve: all cascades learned, by rising dimensions; the one in use is among them.
+        kind: how it was trained: ``mrl``, ``mrl-e``, ``ff`` or ``slimmable``.
+        heads: the linear classifiers by size.
+        cascade: decides the size that answers; if None, the largest size always does.
+        curve: all learned cascades by increasing dimensions, including the one in use.
     """
 
     encoder: Encoder
@@ -121,44 +127,41 @@ class Classifier:
 
     @property
     def nesting(self) -> Nesting:
-        """The encoder's nesting; its sizes are those with a head."""
+        """The encoder's nesting; each of its sizes has a head."""
         return self.encoder.nesting
 
     @property
     def of_images(self) -> bool:
-        """Whether it was trained on images: their vectors go to :meth:`classify_vectors`, and texts nowhere."""
+        """Whether it classifies images: pass their vectors to :meth:`classify_vectors`."""
         return isinstance(self.encoder, ImageEncoder)
 
     def logits(self, vectors: Vectors) -> dict[int, Vectors]:
-        """Logits of encoded documents at every size.
+        """Return the logits of encoded documents, shape (n, L), by size.
 
         Args:
-            vectors: shape (n, D), unit rows, as ``encoder.encode_documents`` gives them.
-
-        Returns:
-            Shape (n, L) by size.
+            vectors: shape (n, D), unit rows, as ``encoder.encode_documents`` returns them.
         """
         return {size: self.heads.logits(vectors, size) for size in self.nesting.sizes}
 
     def classify(
         self, texts: Sequence[str], *, dims: int | None = None, cascade: Cascade | None = None
     ) -> list[Classification]:
-        """Classify texts by the cascade, in batches: each size sees only what no shorter one has answered.
+        """Classify texts in batches by the cascade: each size sees only the texts that no shorter size answered.
 
         Args:
-            texts: any number.
-            dims: use this size alone instead.
-            cascade: use this one of the curve instead.
+            texts: any number of texts.
+            dims: classify at this size only.
+            cascade: use this cascade instead, such as one of :attr:`curve`.
 
         Raises:
-            InvalidOptionError: a size without a head, or a classifier of images.
+            InvalidOptionError: ``dims`` is not a size of the classifier, or it classifies images.
         """
         if self.of_images:
-            raise InvalidOptionError("input", f"{self.encoder.name} classifies images and not texts: give images")
+            raise InvalidOptionError("input", f"{self.encoder.name} classifies images, not texts: give images")
         return [
-            answer
+            found
             for start in range(0, len(texts), _BATCH)
-            for answer in self.classify_vectors(
+            for found in self.classify_vectors(
                 self.encoder.encode_documents(texts[start : start + _BATCH]), dims=dims, cascade=cascade
             )
         ]
@@ -166,7 +169,7 @@ class Classifier:
     def classify_vectors(
         self, vectors: Vectors, *, dims: int | None = None, cascade: Cascade | None = None
     ) -> list[Classification]:
-        """:meth:`classify` of vectors that ``encoder`` gave, shape (n, D): of documents, or of images."""
+        """Classify vectors of documents or images from :attr:`encoder`, shape (n, D); see :meth:`classify`."""
         if dims is not None and dims not in self.nesting.sizes:
             raise InvalidOptionError("dims", f"dims {dims}: the classifier has sizes {list(self.nesting.sizes)}")
         steps = self._steps(dims, cascade or self.cascade)
@@ -187,12 +190,13 @@ class Classifier:
     def _steps(self, dims: int | None, cascade: Cascade | None) -> list[tuple[int, float]]:
         if dims is not None or cascade is None:
             return [(dims or self.nesting.dimension, 0.0)]
-        # A threshold above 1 is never reached: the size need not be looked at.
+        # A threshold above 1 is never reached, so the size need not be evaluated.
         steps = list(zip(cascade.sizes, (*cascade.thresholds, 0.0), strict=True))
         return [(size, threshold) for size, threshold in steps if threshold <= 1]
 
-    def save_heads(self, directory: Path) -> None:
+    def save_heads(self, directory: str | Path) -> None:
         """Write heads, labels and cascades into the encoder's directory."""
+        directory = Path(directory)
         self.heads.save(directory / HEADS_NAME)
         record = {
             "format": 1,
@@ -208,16 +212,20 @@ class Classifier:
 
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "auto") -> Classifier:
-        """Load a directory that ``mrl train`` wrote from labelled texts or images.
+        """Load a classifier from the directory that ``mrl train`` wrote for labelled texts or images.
+
+        Args:
+            directory: the model directory.
+            device: device of the encoder; see :func:`models.load_encoder`.
 
         Raises:
-            ModelError: no such directory, no classifier in it, or files that do not fit together.
+            ModelError: there is no classifier in the directory, or its files are inconsistent.
         """
         path = Path(directory).expanduser()
         if not (path / CLASSIFIER_NAME).exists():
             raise ModelError(
-                f"no classifier in {path} ({CLASSIFIER_NAME} is missing): `mrl train` makes one from rows with text "
-                "and label, or from a folder of images for each label"
+                f"no classifier in {path} ({CLASSIFIER_NAME} is missing): train one with `mrl train` on rows with text "
+                "and label, or on a folder of images per label"
             )
         encoder = load_encoder(str(path), device=device)
         record = read_json(path / CLASSIFIER_NAME)
@@ -238,32 +246,35 @@ class Classifier:
         return cls(encoder, labels, kind, heads, cascade, curve)
 
 
-def load_classifier(place: str | None, encoder: Encoder, *, device: str = "auto") -> Classifier | None:
-    """Load the classifier of a directory; where none is named, that in the directory of an encoder, if it holds one.
+def load_classifier(directory: str | Path | None, encoder: Encoder, *, device: str = "auto") -> Classifier | None:
+    """Load a classifier that shares an encoder already in memory, if it is the same model.
 
     Args:
-        place: the directory.
-        encoder: serves as the classifier's own too where it is the same, so that a model is in memory once.
-        device: where another one runs.
+        directory: the classifier's directory; if None, the encoder's own directory, if that holds a classifier.
+        encoder: used as the classifier's encoder if their content hashes are equal.
+        device: device of the classifier's own encoder otherwise.
+
+    Returns:
+        The classifier; None if ``directory`` is None and the encoder's directory holds none.
 
     Raises:
-        ModelError: the directory holds no classifier, or files that do not fit together.
+        ModelError: the directory holds no classifier, or its files are inconsistent.
     """
-    if place is None and not (Path(encoder.name) / CLASSIFIER_NAME).is_file():
+    if directory is None and not (Path(encoder.name) / CLASSIFIER_NAME).is_file():
         return None
-    classifier = Classifier.load(place or encoder.name, device=device)
+    classifier = Classifier.load(directory or encoder.name, device=device)
     return (
         replace(classifier, encoder=encoder) if classifier.encoder.content_hash == encoder.content_hash else classifier
     )
 
 
 def answer(logits: Vectors) -> tuple[npt.NDArray[np.int64], Vectors]:
-    """Return the likeliest class of each row and its softmax probability.
+    """Return the most probable class of each row and its softmax probability.
 
     Args:
         logits: shape (n, L).
     """
     predicted = logits.argmax(axis=1)
-    # The greatest probability is 1 / Σ exp(logit − greatest logit).
+    # The largest probability is 1 / Σ exp(logit − largest logit).
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return predicted, 1 / exponentials.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Classification heads on a nested embedding: logits at every size."""
+"""Classification heads over nested embeddings: logits at every size."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from models.classifier.classifier import LinearHeads
 from models.nesting import Nesting
 
 FEATURE_LENGTH = 8.0
-"""Length of the prefixes a head sees: long enough that weights of ordinary size give confident answers."""
+"""Length that a head's prefixes are scaled to, so that weights of ordinary size give confident answers."""
 
 LinearMaps = dict[int, tuple[Tensor, Tensor]]
 """Weight, shape (L, m), and bias, shape (L,), by size m; L is the number of labels."""
 
 
 class MRLHead(nn.Module):
-    """One linear classifier a size, side by side: logits W⁽ᵐ⁾ · z₁:ₘ + b⁽ᵐ⁾ (MRL, equation 1).
+    """Independent linear classifiers, one per size: logits W⁽ᵐ⁾ · z₁:ₘ + b⁽ᵐ⁾ (MRL, equation 1).
 
-    Equation 1 writes no bias; the paper's code (``MRL_Linear_Layer``) gives each classifier its own, as here. With
-    a single size it is the head of the fixed-feature baseline (FF).
+    Equation 1 has no bias; the paper's code (``MRL_Linear_Layer``) gives each classifier its own, as here. With a
+    single size, this is the head of the fixed-feature baseline (FF).
 
     Args:
         nesting: the sizes m.
         classes: L, the number of labels.
-        length: what every prefix is scaled to before its classifier; taken as it is, as in the paper, where None.
+        length: length that prefixes are scaled to before the classifiers; if None, they are not scaled, as in the
+            paper.
     """
 
     def __init__(self, nesting: Nesting, classes: int, length: float | None = None) -> None:
@@ -47,14 +48,14 @@ class MRLHead(nn.Module):
         }
 
     def linear_maps(self) -> LinearMaps:
-        """Return the linear map of each size from the prefix, scaled to ``length``, to the logits."""
+        """Return each size's linear map from the scaled prefix to the logits."""
         return {size: (self.weights[str(size)].detach(), self.biases[str(size)].detach()) for size in self.sizes}
 
 
 class TiedHead(nn.Module):
-    """MRL-E: one D-wide classifier whose first m columns are the classifier of size m, W⁽ᵐ⁾ = W₁:ₘ (MRL, section 3).
+    """MRL-E: a single classifier whose first m columns are the classifier of size m, W⁽ᵐ⁾ = W₁:ₘ (MRL, section 3).
 
-    The bias is one for all sizes, as in the paper's code (``MRL_Linear_Layer`` with ``efficient=True``).
+    All sizes share the bias, as in the paper's code (``MRL_Linear_Layer`` with ``efficient=True``).
 
     Args:
         nesting, classes, length: see :class:`MRLHead`.
@@ -73,17 +74,17 @@ class TiedHead(nn.Module):
         }
 
     def linear_maps(self) -> LinearMaps:
-        """See :meth:`MRLHead.linear_maps`; the weights are views of one."""
+        """See :meth:`MRLHead.linear_maps`; the weights are views of a single tensor."""
         weight, bias = self.linear.weight.detach(), self.linear.bias.detach()
         return {size: (weight[:, :size], bias) for size in self.sizes}
 
 
 class SlimmableHead(nn.Module):
-    """Slimmable baseline (Yu et al. 2019): one set of weights for all widths, normalised for each on its own.
+    """Slimmable baseline (Yu et al. 2019): all widths share their weights, and each has its own batch normalisation.
 
-    A slimmable network runs at any width by using the first channels of every layer; all widths share those weights,
-    and each has its own batch normalisation. A static table has one layer, so its first m columns are the network of
-    width m, and what remains of the method is this head: a private normalisation a size before one tied classifier.
+    A slimmable network runs at any width by using the first channels of every layer. A static table has a single
+    layer, so its first m columns are the network of width m, and the rest of the method is this head: a batch
+    normalisation per size before a tied classifier.
 
     Args:
         nesting, classes, length: see :class:`MRLHead`.
@@ -122,7 +123,7 @@ Head = MRLHead | TiedHead | SlimmableHead
 
 
 def linear_heads(head: Head) -> LinearHeads:
-    """Take a trained head's classifiers as arrays over unit prefixes."""
+    """Convert a trained head to arrays over unit prefixes."""
     assert head.length is not None
     maps = head.linear_maps()
     return LinearHeads(
@@ -133,6 +134,6 @@ def linear_heads(head: Head) -> LinearHeads:
 
 
 def prefix(features: Tensor, size: int, length: float | None) -> Tensor:
-    """Cut features to their first ``size`` components and scale them to ``length``, where one is given."""
+    """Truncate features to their first ``size`` components and, unless ``length`` is None, scale them to it."""
     cut = features[:, :size]
     return cut if length is None else functional.normalize(cut, dim=-1) * length

@@ -1,4 +1,4 @@
-"""What decides the training of an image model besides its images and its base model."""
+"""Options of training a classifier of images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from models.nesting import Nesting
 KINDS = ("mrl", "mrl-e", "ff")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTrainingOptions(ClassifierOptions):
-    """Everything that decides a run besides the images and the base model; see :class:`ClassifierOptions`.
+    """Options of training on images; see :class:`ClassifierOptions` for those shared with texts.
+
+    >>> ImageTrainingOptions(nesting=Nesting((16, 64)), epochs=20, max_seconds=600)
 
     Attributes:
-        nesting: the model's features are mapped to the last size where they have another.
-        learning_rate: 5e-3 for a new model and 1e-4 for a base where None.
-        weight_decay: AdamW's.
-        side: width and height in pixels that a new model sees; from the images where None. A base has its own.
+        nesting: if the base model has another dimension than the last size, a linear map is added.
+        learning_rate: if None, 5e-3 for a new model and 1e-4 for a base model.
+        weight_decay: of AdamW.
+        side: width and height in pixels of a new model's input; if None, chosen from the images. A base model keeps
+            its own.
     """
 
     nesting: Nesting = field(default_factory=lambda: Nesting((8, 16, 32, 64, 128)))
@@ -31,7 +34,7 @@ class ImageTrainingOptions(ClassifierOptions):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InvalidOptionError("kind", f"kind {self.kind!r}: known for images are {', '.join(KINDS)}")
-        ClassifierOptions.__post_init__(self)  # super() does not know a class that slots made anew
+        ClassifierOptions.__post_init__(self)  # super() does not work in a class that slots=True recreates
         if not 0 <= self.weight_decay < math.inf:
             raise InvalidOptionError("weight_decay", f"weight_decay {self.weight_decay}: give 0 or more")
         if self.side is not None and not 8 <= self.side <= 1024:

@@ -1,4 +1,4 @@
-"""What decides the training of any classifier, whatever its items are."""
+"""Options of classifier training that texts and images share."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from models.nesting import Nesting
 _SIZES = "nesting", "width"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
-    """What every kind of items shares; a subclass adds its own, its defaults and the kinds of heads it knows.
+    """Options shared by texts and images; subclasses add options, defaults and the allowed kinds.
 
     Attributes:
-        kind: ``mrl`` (a head a size), ``mrl-e`` (one tied head) or ``ff`` (one size alone, the baseline).
+        kind: ``mrl`` (a head per size), ``mrl-e`` (a tied head) or ``ff`` (a single size, the baseline).
         nesting: sizes and weights.
-        epochs: passes over the training items, at most.
-        batch_size: items a step.
-        learning_rate: the peak. Linear warm-up over a tenth, then linear to zero.
-        patience: epochs without a better validation accuracy before the run stops.
-        max_seconds: stop after the epoch in which this long has passed, if given.
-        seed: of weights and order.
+        epochs: most passes over the training items.
+        batch_size: items per step.
+        learning_rate: peak rate, reached by linear warm-up over a tenth of the steps, then decayed linearly to zero.
+        patience: epochs without a better validation accuracy before early stopping.
+        max_seconds: time limit, checked after each epoch; None for no limit.
+        seed: seed of weights and order.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -50,13 +50,13 @@ class ClassifierOptions:
                 raise InvalidOptionError(name, f"{name} {value}: give a positive number")
 
     def check_sizes(self, nesting: Nesting) -> None:
-        """Refuse several sizes where the kind has one.
+        """Check that kind ``ff`` has a single size.
 
         Raises:
-            InvalidOptionError: kind ``ff`` and more than one size.
+            InvalidOptionError: the kind is ``ff`` and there are several sizes.
         """
         if self.kind == "ff" and len(nesting.sizes) > 1:
-            raise InvalidOptionError("sizes", f"sizes {list(nesting.sizes)}: kind 'ff' is a model of one size")
+            raise InvalidOptionError("sizes", f"sizes {list(nesting.sizes)}: kind 'ff' has a single size")
 
     def told(self) -> dict[str, Any]:
         """Return what a record or card tells as options: plain values, without the sizes, which stand elsewhere."""

@@ -1,4 +1,4 @@
-"""Labelled texts made ready for training: tokens counted once, labels numbered."""
+"""Labelled texts prepared for training: tokens counted once, labels numbered."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from models.errors import InvalidOptionError
 class ClassificationData:
     """Texts as token counts over a base's vocabulary, with numbered labels.
 
+    >>> parts = split_labelled(read_labelled(["news.jsonl"]).items, 0.1, seed=0)
+    >>> data = ClassificationData.prepare(parts, load_encoder("wordllama"))
+    >>> trained = train_classifier(data, ClassificationOptions())
+
     Attributes:
-        base: the static table that is trained from.
-        labels: all labels of the training part, sorted; a label's place is its number.
-        train, valid, test: counts, shape (n, vocabulary).
-        train_targets, valid_targets, test_targets: label numbers, shape (n,); -1 for a label that no training text
-            has.
+        base: the static encoder to train from.
+        labels: the labels of the training part, sorted; a label's index is its number.
+        train, valid, test: token counts, shape (n, vocabulary).
+        train_targets, valid_targets, test_targets: label numbers, shape (n,); -1 for a label without training texts.
     """
 
     base: StaticEncoder
@@ -41,16 +44,16 @@ class ClassificationData:
         """Count tokens and number labels.
 
         Args:
-            parts: ``train``, ``valid`` and ``test``, as :func:`models.data.labelled_texts.split_labelled` gives them.
-            base: a static table.
+            parts: ``train``, ``valid`` and ``test``, as :func:`models.split_labelled` returns them.
+            base: a static encoder.
 
         Raises:
-            InvalidOptionError: another kind of base.
+            InvalidOptionError: the base is not a static encoder.
         """
         if not isinstance(base, StaticEncoder):
             raise InvalidOptionError(
                 "base",
-                f"base {base.name!r} is no static table; a classifier is trained from one, such as 'wordllama'",
+                f"base {base.name!r} is not a static encoder: give one, such as 'wordllama'",
             )
         labels = tuple(sorted({item.label for item in parts["train"]}))
         number = {label: place for place, label in enumerate(labels)}
@@ -71,5 +74,5 @@ class ClassificationData:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many texts there are to train and to validate on."""
+        """Return the numbers of training and validation texts."""
         return {"training": len(self.train_targets), "validation": len(self.valid_targets)}

@@ -1,4 +1,4 @@
-"""What decides the training of a classifier besides its texts and its base model."""
+"""Options of training a classifier of texts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from models.errors import InvalidOptionError
 KINDS = ("mrl", "mrl-e", "ff", "slimmable")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationOptions(ClassifierOptions):
-    """Everything that decides a run besides the texts and the base model; see :class:`ClassifierOptions`.
+    """Options of training on texts; see :class:`ClassifierOptions` for those shared with images.
+
+    >>> ClassificationOptions(kind="mrl-e", nesting=Nesting((32, 64, 128)))
 
     Attributes:
-        kind: one of those, or ``slimmable``.
-        nesting: halving from D where None. The base's table is cut or widened to the last size.
-        learning_rate: of the table; the heads have a tenth of it.
-        seed: of new columns, heads, order and dropout.
-        width: D where ``nesting`` is None; the base's own where both are.
-        token_dropout: share of a text's different tokens that a step does not see.
-        label_smoothing: share of the target that goes to all labels alike.
+        kind: also ``slimmable``.
+        nesting: if None, ``width`` halved repeatedly. The base's table is truncated or widened to the last size.
+        learning_rate: of the table; the heads use a tenth of it.
+        seed: seed of new columns, heads, order and dropout.
+        width: the dimension D if ``nesting`` is None; by default the base's own.
+        token_dropout: share of a text's distinct tokens dropped in each step.
+        label_smoothing: share of the target spread evenly over all labels.
     """
 
     epochs: int = 3
@@ -34,7 +36,7 @@ class ClassificationOptions(ClassifierOptions):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InvalidOptionError("kind", f"kind {self.kind!r}: known are {', '.join(KINDS)}")
-        ClassifierOptions.__post_init__(self)  # super() does not know a class that slots made anew
+        ClassifierOptions.__post_init__(self)  # super() does not work in a class that slots=True recreates
         for name in ("token_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give one from 0 up to below 1")

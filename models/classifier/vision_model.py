@@ -1,4 +1,4 @@
-"""Vision models to train: a small new one, or a base, each ending in the dimension wanted."""
+"""Vision models to train: a small new model, or a base model, with the dimension required."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _CHANNELS = (32, 64, 128)
 
 
 def new_vision_model(dimension: int, side: int, device: str) -> SentenceTransformer:
-    """Make a small residual network (He et al. 2015) with random weights, drawn from torch's seed.
+    """Create a small residual network (He et al. 2015) with random weights from torch's seed.
 
-    Three basic blocks over an image of ``side`` x ``side`` pixels, the mean over places, and a linear map to
-    ``dimension``: signed components, which short prefixes need more than rectified ones.
+    Three basic blocks over ``side`` x ``side`` pixels, mean pooling, and a linear map to ``dimension``. The map makes
+    components signed, which short prefixes need more than rectified ones.
     """
     config = ResNetConfig(
         embedding_size=_CHANNELS[0], hidden_sizes=list(_CHANNELS), depths=[1] * len(_CHANNELS), layer_type="basic"
     )
     square = {"height": side, "width": side}
     with TemporaryDirectory() as folder:
-        # sentence-transformers takes a network from files alone.
+        # sentence-transformers loads a network only from files.
         ResNetModel(config).save_pretrained(folder)
         ViTImageProcessorPil(size=square).save_pretrained(folder)
         network = Transformer(folder)
@@ -36,15 +36,15 @@ def new_vision_model(dimension: int, side: int, device: str) -> SentenceTransfor
 
 
 def base_vision_model(name: str, dimension: int, device: str) -> SentenceTransformer:
-    """Load a model with an image side; where its vectors have another dimension, a linear map follows them.
+    """Load a model with an image side, and add a linear map if its vectors have another dimension.
 
     Raises:
-        ModelError: no such model.
-        InvalidOptionError: a model without an image side.
+        ModelError: there is no such model.
+        InvalidOptionError: the model has no image side.
     """
     encoder = load_encoder(name, device=device)
     if not isinstance(encoder, ImageModelEncoder):
-        raise InvalidOptionError("base", f"base {name!r} encodes no images: give a vision model, or none for a new one")
+        raise InvalidOptionError("base", f"base {name!r} encodes no images: give a vision model, or no base")
     if encoder.dimension == dimension:
         return encoder.model
     return SentenceTransformer(modules=[*encoder.model.children(), _map(encoder.dimension, dimension)], device=device)

@@ -120,7 +120,7 @@ def test_a_text_is_no_image(mrl, directory, tmp_path, monkeypatch, what):
 
 def test_the_library_refuses_texts_too(classifier):
     assert classifier.of_images
-    with pytest.raises(InvalidOptionError, match="classifies images and not texts: give images"):
+    with pytest.raises(InvalidOptionError, match="classifies images, not texts: give images"):
         classifier.classify(["the sea"])
 
 

@@ -196,7 +196,7 @@ def test_images_that_do_not_fit_are_refused_before_all_are_read(digits, monkeypa
     ("options", "message"),
     [
         ({"kind": "slimmable"}, "kind 'slimmable': known for images are mrl, mrl-e, ff"),
-        ({"kind": "ff"}, "kind 'ff' is a model of one size"),
+        ({"kind": "ff"}, "kind 'ff' has a single size"),
         ({"epochs": 0}, "epochs 0: give at least 1"),
         ({"learning_rate": -1.0}, r"learning_rate -1.0: give a positive number"),
         ({"weight_decay": -1.0}, r"weight_decay -1.0: give 0 or more"),

@@ -270,7 +270,7 @@ def test_options_out_of_bounds(change, message):
 
 
 def test_fixed_features_have_one_size(data):
-    with pytest.raises(InvalidOptionError, match="kind 'ff' is a model of one size"):
+    with pytest.raises(InvalidOptionError, match="kind 'ff' has a single size"):
         train_classifier(data, options(kind="ff"))
 
 
@@ -278,7 +278,7 @@ def test_only_static_tables_are_trained():
     class Other:
         name = "other"
 
-    with pytest.raises(InvalidOptionError, match="base 'other' is no static table"):
+    with pytest.raises(InvalidOptionError, match="base 'other' is not a static encoder"):
         ClassificationData.prepare(split_labelled(make_items(), 0.1, 0), Other())
 
 
