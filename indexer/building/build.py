@@ -36,6 +36,7 @@ from indexer.storage.manifest import CorpusFacts, Manifest, ModelFacts, OptionFa
 from indexer.storage.resource_errors import translating_resource_errors
 from indexer.storage.vectors import FILE_NAME as VECTORS
 from indexer.storage.vectors import Storage, StoredVectors, VectorWriter
+from models.data.lists import check_list
 from models.encoders.base import Encoder
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
@@ -93,6 +94,7 @@ class BuildOptions:
         for name, allowed in (("on_error", get_args(OnError)), ("vectors", get_args(Storage))):
             if getattr(self, name) not in allowed:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
+        check_list(self.filterable, "filterable", "filterable")
         for field_name in self.filterable:
             parse_field(field_name, "filterable")
         if self.target and self.shortlist != AUTO:

@@ -19,6 +19,7 @@ from indexer.storage.generations import Generations
 from indexer.storage.manifest import Manifest
 from indexer.storage.recorded_model import RecordedModel
 from indexer.storage.resource_errors import translating_resource_errors
+from models.data.lists import check_list
 from models.encoders.base import Encoder
 from models.nesting import Vectors
 
@@ -51,8 +52,9 @@ def calibrate_index(
     Raises:
         BundleBusyError: another process is changing the index.
         BundleError: nothing is published, a file cannot be used, or the model differs from the index's.
-        InvalidOptionError: the vectors have another shape, or are not finite.
+        InvalidOptionError: ``queries`` is a single str, or vectors of another shape or not finite.
     """
+    check_list(queries, "queries", "queries")
     root = Path(path)
     generations = Generations(root)
     generations.require_published()  # before the lock, which would create the directory

@@ -6,7 +6,7 @@ import time
 
 from rich.progress import TaskID
 
-from indexer.progress import EncodingDocuments, IndexStage
+from indexer import EncodingDocuments, IndexStage
 from models.progress import Evaluated, Event, Step, TrainingStarted
 from service.commands.output import ProgressDisplay, note
 

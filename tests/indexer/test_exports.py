@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import indexer
 
 NAMES = """
@@ -8,6 +11,8 @@ SHORTLIST_KINDS
 BuildError
 BuildOptions
 BuildResult
+BuildingLexicalIndex
+BuildingShortlist
 BundleBusyError
 BundleCorruptError
 BundleError
@@ -15,11 +20,16 @@ BundleFormatError
 BundleNotFoundError
 BundleStorageError
 CalibratedPlan
+Calibrating
 CalibrationFacts
 CalibrationOptions
+ChoosingStructure
+ComputingChecksums
+Copying
 Corpus
 CorpusRow
 Document
+EncodingDocuments
 Field
 Fields
 Filter
@@ -29,6 +39,7 @@ Generations
 Hit
 HybridOptions
 Index
+IndexStage
 Journal
 Judged
 LexicalFacts
@@ -41,6 +52,7 @@ OutOfMemoryError
 Plan
 Promise
 PrunedError
+Publishing
 Put
 RecordedModel
 RejectedRowError
@@ -87,3 +99,10 @@ def test_the_public_names_are_pinned():
 
 def test_every_public_name_is_defined():
     assert [name for name in indexer.__all__ if not hasattr(indexer, name)] == []
+
+
+def test_service_imports_public_names_only():
+    root = Path(indexer.__file__).parent.parent / "service"
+    submodules = re.compile(r"^\s*(?:from|import) indexer\.\S+.*$", re.MULTILINE)
+    found = {str(path): submodules.findall(path.read_text(encoding="utf-8")) for path in root.rglob("*.py")}
+    assert {path: lines for path, lines in found.items() if lines} == {}

@@ -332,8 +332,20 @@ class TestASingleValueInsteadOfAList:
             (lambda index: index.search_images(b"\x89PNG"), "image"),
             (lambda index: index.get("12"), "ids"),
             (lambda index: index.delete("12"), "ids"),
+            (lambda index: calibrate_index(index.root, "moon"), "queries"),
+            (lambda index: BuildOptions(filterable="year"), "filterable"),
         ],
-        ids=["search", "search-empty", "images-str", "images-path", "images-bytes", "get", "delete"],
+        ids=[
+            "search",
+            "search-empty",
+            "images-str",
+            "images-path",
+            "images-bytes",
+            "get",
+            "delete",
+            "calibrate",
+            "filterable",
+        ],
     )
     def test_it_is_refused(self, index, call, param):
         with pytest.raises(InvalidOptionError, match="pass a list") as caught:
