@@ -1,8 +1,7 @@
-"""A model with an adapter in it: learned from texts, and written as a model directory."""
+"""A model followed by an adapter, written as one model directory."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from models.adapter.options import AdapterOptions
 from models.adapter.training import LearnedAdapter, learn_adapter
 from models.directory.card import CardFacts, write_card
 from models.directory.files import write_record
-from models.directory.output import check_output, publish
+from models.directory.output import check_output, staged
 from models.encoders.base import Encoder
 from models.encoders.load import load_encoder
 from models.encoders.static import StaticEncoder
@@ -30,24 +29,24 @@ from models.training.trainable import as_trainable
 
 _BLOCK = 256
 _QUERIES_DONE, _ENCODING_DONE = 0.1, 0.5
-"""Shares of the time after which no more queries, and no more documents, are encoded."""
+"""Shares of the time limit at which the encoding of queries and of documents ends."""
 _LEAST_SECONDS = 0.001
 
 
 def adapted(encoder: Encoder, adapter: Adapter) -> SentenceTransformer:
-    """Put an adapter behind an encoder.
+    """Append an adapter to an encoder.
 
-    A static table is rotated: its vectors are sums of rows, so the rows may as well be mapped. Any other model gets
-    a last module, a ``Dense`` without bias or activation. An orthogonal map keeps lengths, so it may follow a
-    ``Normalize``: whole vectors stay unit vectors, and who cuts them normalises the prefix as ever.
+    The rows of a static table are rotated, because its vectors are sums of rows. Any other model gets a last module, a
+    ``Dense`` without bias or activation. An orthogonal map keeps lengths, so it may follow a ``Normalize``: whole
+    vectors stay unit vectors, and prefixes are normalised after the cut as always.
 
     Args:
-        encoder: a static one or a sentence-transformers one. The latter shares its modules with the result, and
-            they become float32: the map would not be orthogonal to 1e-5 in half precision.
+        encoder: a static or a sentence-transformers encoder. The latter shares its modules with the result, and they
+            become float32: in half precision the map would not be orthogonal to 1e-5.
         adapter: of the encoder's dimension.
 
     Raises:
-        ModelError: an encoder of another making, or one that cuts its vectors itself.
+        ModelError: the encoder is of another kind, or cuts its vectors itself.
     """
     if isinstance(encoder, StaticEncoder):
         return as_trainable(replace(encoder, table=adapter.apply(encoder.table)), "cpu")
@@ -65,11 +64,14 @@ def adapted(encoder: Encoder, adapter: Adapter) -> SentenceTransformer:
 
 def _adaptable(encoder: Encoder) -> SentenceTransformerEncoder:
     if not isinstance(encoder, SentenceTransformerEncoder):
-        raise ModelError(f"model {encoder.name!r}: a {type(encoder).__name__} cannot take an adapter")
+        raise ModelError(
+            f"model {encoder.name!r}: a {type(encoder).__name__} cannot take an adapter; give a static or a "
+            "sentence-transformers model of texts"
+        )
     if encoder.model.truncate_dim is not None:
         raise ModelError(
             f"model {encoder.name!r} cuts its vectors to {encoder.model.truncate_dim} dimensions itself: "
-            "take truncate_dim out of its configuration first"
+            "remove truncate_dim from its configuration first"
         )
     return encoder
 
@@ -77,30 +79,34 @@ def _adaptable(encoder: Encoder) -> SentenceTransformerEncoder:
 def adapt_model(
     encoder: Encoder,
     documents: Sequence[str],
-    out: Path,
-    options: AdapterOptions,
+    out: str | Path,
+    options: AdapterOptions | None = None,
     queries: Sequence[str] | None = None,
     *,
     restart: bool = False,
     report: Report = silent,
 ) -> LearnedAdapter:
-    """Learn an adapter for an encoder, and write both as one model directory.
+    """Make an existing, non-Matryoshka model nested: learn an adapter and write both as one model directory.
 
-    Encoding ends when half of ``options.max_seconds`` is over; learning has what is left.
+    Encoding ends when half of ``options.max_seconds`` is over; learning has the rest.
+
+    >>> learned = adapt_model(load_encoder("intfloat/e5-small-v2"), documents, "runs/nested-e5")
+    >>> learned.recall["adapter"]  # recall@10 by the prefix alone, by size
 
     Args:
         encoder: see :func:`adapted`.
-        documents: texts such as will be indexed, in random order.
+        documents: texts like those to be indexed, in random order.
         out: the directory; ``load_encoder`` and sentence-transformers read it.
-        options: sizes, bounds and seed.
-        queries: texts such as will be searched for, in random order.
-        restart: replace a model of ours in ``out``.
+        options: sizes, limits and seed.
+        queries: real queries, in random order. If None, some of the documents serve as queries for the rest.
+        restart: replace a model in ``out`` that was trained here.
         report: receives ``Encoding`` events, then those of :func:`models.adapter.training.learn_adapter`.
 
     Raises:
         ModelError, InvalidOptionError: the encoder or the options cannot be used.
-        TrainingError: too few texts, or ``out`` holds something already.
+        TrainingError: too few texts, or ``out`` holds other files.
     """
+    out, options = Path(out), options or AdapterOptions()
     started = time.monotonic()
     check_output(out, restart)
     if not isinstance(encoder, StaticEncoder):
@@ -131,26 +137,24 @@ def adapt_model(
 
 
 def _save(encoder: Encoder, base_hash: str, learned: LearnedAdapter, out: Path) -> None:
-    folder = out / "partial"
-    shutil.rmtree(folder, ignore_errors=True)
-    adapted(encoder, learned.adapter).save(str(folder), create_model_card=False)
     nesting = learned.adapter.nesting
-    write_record(folder, nesting, base=encoder.name, base_hash=base_hash, **learned.facts())
-    card = CardFacts(
-        title=out.resolve().name,
-        summary=f"`{Path(encoder.name).name}` with an orthogonal map behind it that orders what its vectors know into "
-        "their first dimensions. Scores of whole vectors are those of the base model.",
-        nesting=nesting,
-        content_hash=load_encoder(str(folder), device="cpu").content_hash,
-        training={
-            "data": f"{learned.documents:,} vectors of documents and {learned.queries:,} of queries",
-            "sha256 of the base": base_hash,
-            "steps": f"{learned.steps}, the best one {learned.best_step} ({learned.stopped})",
-            "seed": learned.options.seed,
-        },
-        metrics={f"recall@10 by the prefix alone, {name}": by_size for name, by_size in learned.recall.items()},
-        base=encoder.name,
-        tags=("adapter",),
-    )
-    write_card(folder, card)
-    publish(folder, out)
+    with staged(out) as folder:
+        adapted(encoder, learned.adapter).save(str(folder), create_model_card=False)
+        write_record(folder, nesting, base=encoder.name, base_hash=base_hash, **learned.facts())
+        card = CardFacts(
+            title=out.resolve().name,
+            summary=f"`{Path(encoder.name).name}` followed by an orthogonal map that moves the information of its "
+            "vectors into their first dimensions. Scores of whole vectors are those of the base model.",
+            nesting=nesting,
+            content_hash=load_encoder(str(folder), device="cpu").content_hash,
+            training={
+                "data": f"{learned.documents:,} vectors of documents and {learned.queries:,} of queries",
+                "sha256 of the base": base_hash,
+                "steps": f"{learned.steps}, the best is {learned.best_step} ({learned.stopped})",
+                "seed": learned.options.seed,
+            },
+            metrics={f"recall@10 by the prefix alone, {name}": by_size for name, by_size in learned.recall.items()},
+            base=encoder.name,
+            tags=("adapter",),
+        )
+        write_card(folder, card)

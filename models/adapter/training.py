@@ -1,4 +1,4 @@
-"""Learning an adapter: from PCA on, by ranking distillation of every prefix from the whole vectors."""
+"""Learning an adapter: starting from PCA, by ranking distillation of every prefix from the whole vectors."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ from models.adapter.rows import AdapterRows
 from models.encoders.device import choose_device
 from models.evaluation.prefix_recall import prefix_recall
 from models.nesting import Nesting, Vectors
-from models.progress import Evaluated, Report, Step, TrainingStarted, silent
+from models.progress import Report, silent
+from models.training.checkpoints import BestWeights
+from models.training.loop import LoopOptions, TrainingLoop, TrainingTask
 from models.training.losses import matryoshka, score_distillation
 
 _WARMUP_STEPS = 20
 _BLOCK = 1024
+_LEAST_SECONDS = 1e-3
 _Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedAdapter:
-    """An adapter, and what it is worth on rows it has not seen.
+    """The result of :func:`learn_adapter`.
 
     Attributes:
         adapter: the best map of all validations.
-        recall: share of the exact 10 nearest documents that a search by the prefix alone returns as its first 10, by
-            size, on held-out rows; of the vectors as they were (``truncation``), of ``pca`` and of the ``adapter``.
-        documents, queries: how many were learned from.
-        steps: batches; the best map is of step ``best_step``, where 0 is PCA.
+        recall: recall@10 of a search by the prefix alone on held-out rows, by method and size. The methods are
+            ``truncation`` (the vectors as they were), ``pca`` and ``adapter``.
+        documents, queries: number of training rows.
+        steps: steps trained; the map is that of step ``best_step``, where 0 is PCA.
         stopped: ``finished``, ``time limit`` or ``interrupted``.
-        options: what it was learned with.
+        options: the options given.
     """
 
     adapter: Adapter
@@ -53,71 +56,86 @@ class LearnedAdapter:
     options: AdapterOptions
 
     def facts(self) -> dict[str, Any]:
-        """How the adapter came to be, for a JSON file beside it."""
+        """Return everything but the adapter, for a JSON file."""
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "adapter"}
         return {**facts, "options": asdict(self.options)}
 
-    def save(self, directory: Path) -> None:
-        """Write the adapter and its facts."""
+    def save(self, directory: str | Path) -> None:
+        """Write the adapter and how it was learned."""
         self.adapter.save(directory, **self.facts())
 
 
 def learn_adapter(
     documents: Vectors,
-    options: AdapterOptions,
+    options: AdapterOptions | None = None,
     queries: Vectors | None = None,
     *,
     report: Report = silent,
 ) -> LearnedAdapter:
-    """Learn the rotation after which prefixes rank documents as nearly as they can as whole vectors do.
+    """Learn a rotation after which prefixes rank documents as closely as possible to the whole vectors.
 
-    The start is PCA without centring: the rotation whose prefixes keep most of the inner products' energy. From there
-    the softmax of prefix cosines over documents is drawn to that of whole cosines, at every size at once
-    (:func:`models.training.losses.score_distillation` under equation 1 of MRL). The documents of a batch are the
-    nearest ones of all its queries. Only the order of prefix cosines matters, so they are multiplied by a learned
-    number a size; each size's loss is divided by what it is at the start, so that all count alike. Cayley's map keeps
-    the matrix orthogonal.
+    It starts from PCA without centring: the rotation whose prefixes keep most of the inner products' energy. Training
+    then moves the softmax of prefix cosines over documents towards that of the whole cosines, at all sizes at once
+    (:func:`models.training.losses.score_distillation` under MRL, equation 1). The documents of a batch are the nearest
+    neighbours of all its queries. Only the order of prefix cosines matters, so they are multiplied by a learned scale
+    per size; each size's loss is divided by its initial value, so that all sizes count alike. The Cayley map keeps the
+    matrix orthogonal.
 
     Ctrl-C (KeyboardInterrupt) ends the run with the best map so far.
 
+    >>> learned = learn_adapter(np.load("vectors.npy"), AdapterOptions(sizes=(64, 128)))
+    >>> learned.recall["adapter"][64] - learned.recall["pca"][64]
+    >>> learned.save("adapter")
+
     Args:
-        documents: shape (N, D), any scale; zeros and repeats are left out.
-        options: sizes, bounds and seed.
-        queries: shape (n, D), vectors of such texts as are searched for. Where None, some documents serve as queries
-            for the others.
+        documents: shape (N, D), any scale; zero and repeated rows are dropped.
+        options: sizes, limits and seed.
+        queries: vectors of real queries, shape (n, D). If None, some of the documents serve as queries for the rest.
         report: receives progress events.
 
     Raises:
-        InvalidOptionError: sizes that do not fit the vectors, vectors that are not finite or do not fit each other.
-        TrainingError: too few different documents or queries.
-        KeyboardInterrupt: interrupted before there was anything to keep.
+        InvalidOptionError: the sizes do not fit the vectors, or the vectors are not finite or of different dimensions.
+        TrainingError: too few distinct documents or queries, or the loss is no longer finite.
+        KeyboardInterrupt: interrupted before the first evaluation.
     """
+    started = time.monotonic()
+    options = options or AdapterOptions()
     nesting = options.nesting(documents.shape[1])
     rows = AdapterRows.split(documents, queries, options.validation, options.seed)
-    run = _Run(rows, nesting, options, report)
-    stopped = run.learn()
-    adapter = Adapter(_ordered(run.best, run.moment, nesting).astype(np.float32), nesting)
+    task = _AdapterTask(rows, nesting, options)
+    limits = LoopOptions(
+        steps=options.steps,
+        evaluate_every=options.evaluate_every,
+        evaluate_first=True,
+        max_seconds=max(_LEAST_SECONDS, options.max_seconds - (time.monotonic() - started)),
+    )
+    kept = BestWeights()
+    stopped = TrainingLoop(task, limits, kept, report=report).run()
+    progress = kept.load_best(task.module)
+    adapter = Adapter(_ordered(task.matrix(), task.moment, nesting).astype(np.float32), nesting)
     recall = {
-        "truncation": run.recall(np.eye(nesting.dimension)),
-        "pca": run.recall(run.start),
-        "adapter": run.recall(adapter.matrix),
+        "truncation": task.recall(np.eye(nesting.dimension)),
+        "pca": task.recall(task.start),
+        "adapter": task.recall(adapter.matrix),
     }
     counts = len(rows.documents), len(rows.queries)
-    return LearnedAdapter(adapter, recall, *counts, run.step, run.best_step, stopped, options)
+    return LearnedAdapter(adapter, recall, *counts, progress.step, progress.best_step, stopped, options)
 
 
-class _Run:
-    """One run: the map, its optimizer, and the best so far."""
+class _AdapterTask(TrainingTask):
+    """Ranking distillation of every prefix from the whole vectors, by an orthogonal map."""
 
-    def __init__(self, rows: AdapterRows, nesting: Nesting, options: AdapterOptions, report: Report) -> None:
-        self.started = time.monotonic()
-        self.rows, self.options, self.report = rows, options, report
+    metric = "recall@10"
+
+    def __init__(self, rows: AdapterRows, nesting: Nesting, options: AdapterOptions) -> None:
+        self.rows, self.options = rows, options
         self.device = choose_device(options.device)
         self.sizes = nesting.sizes[:-1]
+        self.training = len(rows.documents) + len(rows.queries)
+        self.validation = len(rows.held_documents) + len(rows.held_queries)
+        self.advice = f"lower learning_rate {options.learning_rate} or raise temperature {options.temperature}"
         self.moment = rows.second_moment()
-        self.start = self.best = _principal(self.moment)
-        self.step = self.best_step = 0
-        self.best_mean = self._mean_recall(self.start)
+        self.start = _principal(self.moment)
         self.documents, self.queries = (
             torch.from_numpy(part).to(self.device) for part in (rows.documents, rows.queries)
         )
@@ -125,56 +143,22 @@ class _Run:
         parametrizations.orthogonal(self.linear, orthogonal_map="cayley", use_trivialization=True)
         self.linear.weight = torch.from_numpy(self.start.astype(np.float32)).to(self.device)
         self.log_scales = nn.Parameter(torch.zeros(len(self.sizes), device=self.device))
+        self.module = nn.Module()
+        self.module.add_module("linear", self.linear)
+        self.module.register_parameter("log_scales", self.log_scales)
         self.optimizer = torch.optim.Adam([*self.linear.parameters(), self.log_scales], lr=options.learning_rate)
         self.generator = torch.Generator().manual_seed(options.seed)
+        self.nearest = self._nearest()
         self.nesting: Nesting | None = None
 
-    def learn(self) -> str:
-        """Run to the end, the time limit or an interrupt; return which."""
-        options = self.options
-        nearest = self._nearest()
-        self.report(
-            TrainingStarted(
-                steps=options.steps,
-                done=0,
-                training=len(self.documents) + len(self.queries),
-                validation=len(self.rows.held_documents) + len(self.rows.held_queries),
-                sizes=self.sizes,
-            )
-        )
-        try:
-            while self.step < options.steps:
-                spent = (time.monotonic() - self.started) / options.max_seconds
-                if spent >= 1:
-                    self._evaluate()
-                    return "time limit"
-                # What is left of the steps or of the time, whichever is less.
-                left = min(1 - self.step / options.steps, 1 - spent)
-                rate = options.learning_rate * min((self.step + 1) / _WARMUP_STEPS, left)
-                loss = self._step(nearest, rate)
-                self.report(Step(step=self.step, total=options.steps, loss=loss))
-                if self.step % options.evaluate_every == 0 or self.step == options.steps:
-                    self._evaluate()
-        except KeyboardInterrupt:
-            return "interrupted"
-        return "finished"
+    def rate(self, number: int, share: float, total: int) -> float:
+        """See :class:`TrainingTask`."""
+        return min((number + 1) / _WARMUP_STEPS, max(0.0, 1 - share))
 
-    def recall(self, matrix: npt.NDArray[Any]) -> dict[int, float]:
-        """Recall of the 10 nearest on held-out rows after a map."""
-        transposed = matrix.T.astype(np.float32)
-        return prefix_recall(self.rows.held_queries @ transposed, self.rows.held_documents @ transposed, self.sizes)
-
-    def _mean_recall(self, matrix: npt.NDArray[Any]) -> float:
-        return float(np.mean(list(self.recall(matrix).values())))
-
-    def _nearest(self) -> Tensor:
-        keep = min(self.options.neighbours, len(self.documents))
-        blocks = [(block @ self.documents.T).topk(keep).indices for block in torch.split(self.queries, _BLOCK)]
-        return torch.cat(blocks)
-
-    def _step(self, nearest: Tensor, rate: float) -> float:
+    def step(self, number: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """See :class:`TrainingTask`. Batches come from a generator, so a run cannot be resumed."""
         chosen = torch.randperm(len(self.queries), generator=self.generator)[: self.options.batch_size].to(self.device)
-        queries, documents = self.queries[chosen], self.documents[torch.unique(nearest[chosen])]
+        queries, documents = self.queries[chosen], self.documents[torch.unique(self.nearest[chosen])]
         scores = queries @ documents.T
         scales = dict(zip(self.sizes, self.log_scales.exp(), strict=True))
 
@@ -190,35 +174,39 @@ class _Run:
             self.nesting = Nesting(
                 self.sizes, tuple(1 / max(float(losses[size].detach()), 1e-6) for size in self.sizes)
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
-        self.optimizer.step()
-        self.step += 1
-        return float(total.detach())
+        return total, {}
 
-    def _evaluate(self) -> None:
-        matrix = self.linear.weight.detach().cpu().numpy().astype(np.float64)
-        recall = self.recall(matrix)
-        mean = float(np.mean(list(recall.values())))
-        if mean > self.best_mean:
-            self.best, self.best_mean, self.best_step = matrix, mean, self.step
-        self.report(
-            Evaluated(step=self.step, metric="recall@10", scores=recall, mean=mean, best=self.best_step == self.step)
-        )
+    def evaluate(self) -> dict[int, float]:
+        """See :class:`TrainingTask`."""
+        return self.recall(self.matrix())
+
+    def matrix(self) -> _Matrix:
+        """Return the map as it is now, shape (D, D)."""
+        matrix: _Matrix = self.linear.weight.detach().cpu().numpy().astype(np.float64)
+        return matrix
+
+    def recall(self, matrix: npt.NDArray[Any]) -> dict[int, float]:
+        """Return recall@10 by prefix size on the held-out rows after a map."""
+        transposed = matrix.T.astype(np.float32)
+        return prefix_recall(self.rows.held_queries @ transposed, self.rows.held_documents @ transposed, self.sizes)
+
+    def _nearest(self) -> Tensor:
+        keep = min(self.options.neighbours, len(self.documents))
+        blocks = [(block @ self.documents.T).topk(keep).indices for block in torch.split(self.queries, _BLOCK)]
+        return torch.cat(blocks)
 
 
 def _principal(moment: _Matrix) -> _Matrix:
-    """Principal directions as rows, the strongest first."""
+    """Return the principal directions as rows, the strongest first."""
     directions: _Matrix = np.linalg.eigh(moment)[1].T[::-1]
     return directions.copy()
 
 
 def _ordered(matrix: _Matrix, moment: _Matrix, nesting: Nesting) -> _Matrix:
-    """Make a map orthogonal to float64, and order the dimensions between two sizes by PCA.
+    """Make a map orthogonal in float64, and order the dimensions between two sizes by PCA.
 
-    A prefix's cosines depend on what its dimensions span, which stays; sizes in between get better.
+    The cosines of a prefix depend only on the span of its dimensions, which does not change; sizes in between improve.
     """
     exact: _Matrix = scipy.linalg.polar(matrix)[0]
     blocks = [exact[start:end] for start, end in pairwise((0, *nesting.sizes))]

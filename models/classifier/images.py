@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier, Targets
 from models.classifier.heads import FEATURE_LENGTH, MRLHead, TiedHead, linear_heads
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.output import write_classifier
-from models.classifier.training import ClassifierRun, TrainedClassifier, data_hash, train_run
+from models.classifier.training import ClassifierTask, TrainedClassifier, data_hash, train_task
 from models.classifier.vision_model import base_vision_model, new_vision_model
 from models.data.images import image_size, read_image
 from models.data.labelled_images import LabelledImage
@@ -71,11 +71,11 @@ def train_images(
         ModelError, InvalidOptionError: the base cannot be used.
         KeyboardInterrupt: interrupted before there was anything to keep.
     """
-    run = _Run(parts, options, base)
-    return replace(train_run(run, report=report, out=out if out is None else Path(out)), rejected=run.rejected)
+    task = _ImageTask(parts, options, base)
+    return replace(train_task(task, report=report, out=out), rejected=task.rejected)
 
 
-class _Run(ClassifierRun):
+class _ImageTask(ClassifierTask):
     """The loop's view of a network over pixels; all images are in memory as those."""
 
     def __init__(
@@ -108,19 +108,19 @@ class _Run(ClassifierRun):
         )
 
     def facts(self) -> dict[str, Any]:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         pixels = (self.pixels[part].numpy() for part in sorted(self.pixels))
         images = data_hash(self.labels, [*pixels, *(self.targets[part] for part in sorted(self.targets))])
         # A new network's weights come from the seed.
         return {"base_hash": self.classifier().encoder.content_hash if self.based else None, "images": images}
 
-    def logits(self, rows: npt.NDArray[np.int64]) -> dict[int, Tensor]:
-        """See :class:`ClassifierRun`."""
+    def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
+        """See :class:`ClassifierTask`."""
         logits: dict[int, Tensor] = self.head(self._forward(self.pixels["train"][rows]))
         return logits
 
     def vectors(self, part: str) -> Vectors:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         self.network.eval()
         with torch.inference_mode():
             pixels = self.pixels[part]
@@ -128,7 +128,7 @@ class _Run(ClassifierRun):
         return truncate(np.concatenate(parts), self.nesting.dimension)
 
     def classifier(self) -> Classifier:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         encoder = ImageModelEncoder("trained here", self.network, self.nesting, Prompts())
         return Classifier(encoder, self.labels, self.options.kind, linear_heads(self.head))
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from models.classifier.options import ClassifierOptions
 from models.classifier.training import TrainedClassifier
 from models.directory.card import CardFacts, write_card
 from models.directory.files import write_record
-from models.directory.output import CHECKPOINT, publish
+from models.directory.output import CHECKPOINT, staged
 from models.training.checkpoints import Checkpoints
+from models.training.loop import INTERRUPTED
 from models.training.trainable import as_trainable
 
 
 def write_classifier(
     result: TrainedClassifier,
-    out: Path,
+    out: str | Path,
     options: ClassifierOptions,
     base: str | None,
     *,
@@ -36,36 +36,34 @@ def write_classifier(
         base: name of the base model, if there was one.
         title, summary, pipeline, usage: of the card; see :class:`models.directory.card.CardFacts`.
     """
-    partial = out / "partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     classifier, used = result.classifier, options.told()
-    as_trainable(classifier.encoder, "cpu").save(str(partial), create_model_card=False)
-    classifier.save_heads(partial)
-    write_record(
-        partial,
-        classifier.nesting,
-        base=base,
-        options=used,
-        stopped=result.stopped,
-        best_epoch=result.best_epoch,
-        test={"accuracy": result.test},
-        history=result.history,
-    )
-    write_card(
-        partial,
-        CardFacts(
-            title=title,
-            summary=summary,
-            nesting=classifier.nesting,
-            content_hash=classifier.encoder.content_hash,
-            training={"base": base, "stopped": result.stopped, "best epoch": result.best_epoch, **used},
-            metrics={"top-1, validation": result.validation, **({"top-1, test": result.test} if result.test else {})},
+    with staged(out) as folder:
+        as_trainable(classifier.encoder, "cpu").save(str(folder), create_model_card=False)
+        classifier.save_heads(folder)
+        write_record(
+            folder,
+            classifier.nesting,
             base=base,
-            pipeline=pipeline,
-            usage=usage,
-        ),
-    )
-    publish(partial, out)
-    if result.stopped != "interrupted":
-        Checkpoints(out / CHECKPOINT).remove()
+            options=used,
+            stopped=result.stopped,
+            best_epoch=result.best_epoch,
+            test={"accuracy": result.test},
+            history=result.history,
+        )
+        test = {"top-1, test": result.test} if result.test else {}
+        write_card(
+            folder,
+            CardFacts(
+                title=title,
+                summary=summary,
+                nesting=classifier.nesting,
+                content_hash=classifier.encoder.content_hash,
+                training={"base": base, "stopped": result.stopped, "best epoch": result.best_epoch, **used},
+                metrics={"top-1, validation": result.validation, **test},
+                base=base,
+                pipeline=pipeline,
+                usage=usage,
+            ),
+        )
+    if result.stopped != INTERRUPTED:
+        Checkpoints(Path(out) / CHECKPOINT).remove()

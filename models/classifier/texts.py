@@ -19,7 +19,7 @@ from models.classifier.heads import FEATURE_LENGTH, Head, MRLHead, SlimmableHead
 from models.classifier.output import write_classifier
 from models.classifier.text_data import ClassificationData
 from models.classifier.text_options import ClassificationOptions
-from models.classifier.training import ClassifierRun, TrainedClassifier, data_hash, train_run
+from models.classifier.training import ClassifierTask, TrainedClassifier, data_hash, train_task
 from models.encoders.base import Encoder
 from models.encoders.static import StaticEncoder
 from models.nesting import Nesting, Vectors, truncate
@@ -58,7 +58,7 @@ def train_classifier(
         data: texts and labels.
         options: what decides the run.
         out: where the model will be written. A checkpoint is kept there: the same call goes on from it, and Ctrl-C
-            ends with the best so far; see :func:`models.classifier.training.train_run`.
+            ends with the best so far; see :func:`models.classifier.training.train_task`.
         report: receives progress events.
 
     Raises:
@@ -66,7 +66,7 @@ def train_classifier(
         InvalidOptionError: the sizes do not fit the kind.
         KeyboardInterrupt: interrupted before there was anything to keep.
     """
-    return train_run(_Run(data, options), report=report, out=out if out is None else Path(out))
+    return train_task(_TextTask(data, options), report=report, out=out)
 
 
 class _Module(nn.Module):
@@ -86,7 +86,7 @@ class _Module(nn.Module):
         return logits
 
 
-class _Run(ClassifierRun):
+class _TextTask(ClassifierTask):
     """The loop's view of a table over token counts."""
 
     module: _Module
@@ -115,24 +115,24 @@ class _Run(ClassifierRun):
         )
 
     def facts(self) -> dict[str, Any]:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         counts = self.data.train, self.data.valid, self.data.test
         arrays = [array for part in counts for array in (part.indptr, part.indices, part.data)]
         texts = data_hash(self.labels, [*arrays, *self.targets.values()])
         return {"base_hash": self.data.base.content_hash, "texts": texts}
 
-    def logits(self, rows: npt.NDArray[np.int64]) -> dict[int, Tensor]:
-        """See :class:`ClassifierRun`; each step drops tokens of its own."""
-        rng = np.random.default_rng([self.options.seed, self.progress.step, 1])
+    def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
+        """See :class:`ClassifierTask`; each step drops tokens of its own."""
+        rng = np.random.default_rng([self.options.seed, number, 1])
         logits: dict[int, Tensor] = self.module(without_tokens(self.counts[rows], self.token_dropout, rng))
         return logits
 
     def vectors(self, part: str) -> Vectors:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         return classifier_vectors(self.classifier(), getattr(self.data, part))
 
     def classifier(self) -> Classifier:
-        """See :class:`ClassifierRun`."""
+        """See :class:`ClassifierTask`."""
         self.module.eval()
         table = self.base_table.copy()
         table[self.seen] = self.module.table.detach().cpu().numpy()

@@ -1,11 +1,10 @@
-"""The training loop of nested classifiers, whatever their items are."""
+"""Training of nested classifiers, whatever their items are."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,15 +21,15 @@ from models.classifier.classifier import Classifier, Targets, answer
 from models.classifier.options import ClassifierOptions
 from models.directory.output import CHECKPOINT
 from models.encoders.device import choose_device
-from models.errors import TrainingError
 from models.nesting import Nesting, Vectors
-from models.progress import Evaluated, Report, Step, TrainingStarted, silent
-from models.training.checkpoints import BestWeights, Checkpoints, Progress
+from models.progress import Report, silent
+from models.training.batches import ShuffledBatches
+from models.training.checkpoints import BestWeights, Checkpoints
+from models.training.loop import LoopOptions, TrainingLoop, TrainingTask
 from models.training.losses import weighted_sum
-from models.training.schedule import warmup_then_decay
 
-_UNTOLD = ("device", "max_seconds", "patience")
-"""Options that change how long a run goes on and where, and not what an epoch does."""
+_NOT_FINGERPRINTED = ("device", "max_seconds", "patience")
+"""Options that do not change what an epoch learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +59,15 @@ class TrainedClassifier:
         return accuracy
 
 
-class ClassifierRun(ABC):
-    """One run: what trains, on what, and where it stands. A subclass has the items and how they become logits.
+class ClassifierTask(TrainingTask):
+    """What the training loop trains: a subclass has the items and computes their logits.
 
     Attributes:
-        module: all that trains.
-        targets: label numbers of the parts ``train``, ``valid`` and ``test``; -1 for a label that is not trained.
-        steps: batches an epoch.
-        progress: epochs done, as :mod:`models.training.checkpoints` keeps them.
+        targets: label numbers of the parts ``train``, ``valid`` and ``test``; -1 for labels without training items.
+        batches: rows of the training items, by step.
     """
+
+    metric = "accuracy"
 
     def __init__(
         self,
@@ -82,8 +81,10 @@ class ClassifierRun(ABC):
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
-        """Take a module, made after ``torch.manual_seed``, and its parameters in groups with their peak rates."""
+        """Take a module, created after ``torch.manual_seed``, and its parameters in groups with peak learning rates."""
         self.options, self.nesting, self.labels, self.targets = options, nesting, labels, targets
+        self.sizes, self.weights = nesting.sizes, nesting.weights
+        self.training, self.validation = len(targets["train"]), len(targets["valid"])
         self.device = choose_device(options.device)
         self.module = module.to(self.device)
         self.optimizer = torch.optim.AdamW(
@@ -91,19 +92,17 @@ class ClassifierRun(ABC):
             weight_decay=weight_decay,
             fused=True,
         )
-        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.advice = f"lower --learning-rate {self.optimizer.param_groups[0]['lr']}"
         self._label_smoothing = label_smoothing
-        self.batch_size = min(options.batch_size, len(targets["train"]))
-        self.steps = len(targets["train"]) // self.batch_size
-        self.progress = Progress({})
+        self.batches = ShuffledBatches(self.training, options.batch_size, options.seed, first_epoch=1)
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """Return hashes of what the run starts from and trains on; called before the first step."""
 
     @abstractmethod
-    def logits(self, rows: npt.NDArray[np.int64]) -> dict[int, Tensor]:
-        """Return the logits of training items, shape (len(rows), L) by size, with their gradient."""
+    def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
+        """Return the logits of training items in step ``number``, shape (len(rows), L) by size, with their gradient."""
 
     @abstractmethod
     def vectors(self, part: str) -> Vectors:
@@ -114,42 +113,30 @@ class ClassifierRun(ABC):
         """Return what the module is now, without a cascade."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Tell what decides every epoch: a checkpoint goes on only in a run with the same."""
-        told = {name: value for name, value in self.options.told().items() if name not in _UNTOLD}
-        return {**self.facts(), "nesting": self.nesting.to_json(), **told}
+        """Return everything that decides the result."""
+        options = {name: value for name, value in self.options.told().items() if name not in _NOT_FINGERPRINTED}
+        return {**self.facts(), "nesting": self.nesting.to_json(), **options}
 
-    def batches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """Return the rows of an epoch's batches; they depend on seed and epoch alone, so a resumed run sees the same.
+    def position(self, step: int) -> dict[str, int]:
+        """See :class:`TrainingTask`; the first epoch is 1."""
+        return {"epoch": step // self.batches.per_epoch}
 
-        Args:
-            epoch: the first is 1.
-        """
-        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.targets["train"]))
-        return [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(self.steps)]
-
-    def step(self, rows: npt.NDArray[np.int64]) -> tuple[float, dict[int, float]]:
-        """Train on one batch by Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1), and return it and its parts.
-
-        Raises:
-            TrainingError: the loss is no longer finite.
-        """
+    def step(self, number: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """Compute Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1) on a batch; see :class:`TrainingTask`."""
         self.module.train()
+        rows = self.batches[number]
         targets = torch.from_numpy(self.targets["train"][rows]).to(self.device)
         losses = {
             size: functional.cross_entropy(logits, targets, label_smoothing=self._label_smoothing)
-            for size, logits in self.logits(rows).items()
+            for size, logits in self.logits(rows, number).items()
         }
         loss = weighted_sum(losses, self.nesting)
-        if not torch.isfinite(loss):
-            raise TrainingError(f"the loss became {float(loss.detach())}: lower --learning-rate {self._rates[0]}")
-        share = warmup_then_decay(self.progress.step, self.steps * self.options.epochs)
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * share
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
-        self.optimizer.step()
-        self.progress.step += 1
-        return float(loss.detach()), {size: float(value.detach()) for size, value in losses.items()}
+        return loss, losses
+
+    def evaluate(self) -> dict[int, float]:
+        """See :class:`TrainingTask`."""
+        return self.accuracy("valid")
 
     def accuracy(self, part: str) -> dict[int, float]:
         """Return the top-1 accuracy on a part by size, as the module is now."""
@@ -163,79 +150,44 @@ class ClassifierRun(ABC):
         return replace(classifier, cascade=choose(curve, full), curve=tuple(curve))
 
 
-def train_run(run: ClassifierRun, *, report: Report = silent, out: Path | None = None) -> TrainedClassifier:
-    """Train to the last epoch or an earlier stop, and learn the best epoch's cascade on the validation part.
+def train_task(task: ClassifierTask, *, report: Report = silent, out: str | Path | None = None) -> TrainedClassifier:
+    """Train until the last epoch or an earlier stop, and learn the best epoch's cascade on the validation part.
 
     Args:
-        run: just made.
+        task: what to train.
         report: receives progress events.
-        out: a checkpoint is kept at the end of every epoch in ``out``/checkpoint; the same run goes on from it, and
-            Ctrl-C (KeyboardInterrupt) ends the run with the best epoch so far. Without it nothing is written.
+        out: directory for checkpoints. Every epoch writes one to ``out``/checkpoint, from which the same run resumes,
+            and Ctrl-C (KeyboardInterrupt) ends the run with the best epoch so far. If None, nothing is written.
 
     Raises:
         TrainingError: the loss is no longer finite, or ``out`` holds the checkpoint of another run.
-        KeyboardInterrupt: interrupted before there was anything to keep.
+        KeyboardInterrupt: interrupted before the first evaluation, or without ``out``.
     """
-    kept: Checkpoints | BestWeights = BestWeights()
-    if out is not None:
-        kept, fingerprint = Checkpoints(out / CHECKPOINT), run.fingerprint()
-        run.progress = kept.resume(fingerprint, run.module, run.optimizer) or Progress(fingerprint)
-    started, late = time.monotonic(), False
-    report(
-        TrainingStarted(
-            steps=run.steps * run.options.epochs,
-            done=run.progress.step,
-            training=len(run.targets["train"]),
-            validation=len(run.targets["valid"]),
-            sizes=run.nesting.sizes,
-        )
+    kept = BestWeights() if out is None else Checkpoints(Path(out) / CHECKPOINT)
+    loop = TrainingLoop(
+        task,
+        LoopOptions(
+            steps=task.batches.per_epoch * task.options.epochs,
+            evaluate_every=task.batches.per_epoch,
+            patience=task.options.patience,
+            max_seconds=task.options.max_seconds,
+            whole_periods=True,
+            keep_on_interrupt=out is not None,
+        ),
+        kept,
+        fingerprint={} if out is None else task.fingerprint(),
+        report=report,
     )
-    try:
-        while (stopped := _ending(run, late)) is None:
-            _train_epoch(run, kept, report)
-            late = run.options.max_seconds is not None and time.monotonic() - started > run.options.max_seconds
-    except KeyboardInterrupt:
-        if not kept.exist:
-            raise
-        stopped = "interrupted"
-    run.progress = kept.load_best(run.module)
-    history = [{key: _sized(value) for key, value in entry.items()} for entry in run.progress.history]
-    test = run.accuracy("test") if len(run.targets["test"]) else {}
-    return TrainedClassifier(run.with_cascade(), history, run.progress.best_step // run.steps, test, stopped)
-
-
-def _ending(run: ClassifierRun, late: bool) -> str | None:
-    """Tell why no further epoch follows; None where one does."""
-    if run.progress.waited >= run.options.patience:
-        return "early stop"
-    if late:
-        return "time limit"
-    return "finished" if len(run.progress.history) >= run.options.epochs else None
-
-
-def _train_epoch(run: ClassifierRun, kept: Checkpoints | BestWeights, report: Report) -> None:
-    progress, sizes = run.progress, run.nesting.sizes
-    epoch, losses = len(progress.history) + 1, []
-    for rows in run.batches(epoch):
-        total, by_size = run.step(rows)
-        losses.append(by_size)
-        report(Step(step=progress.step, total=run.steps * run.options.epochs, loss=total, losses=by_size))
-    scores = run.accuracy("valid")
-    loss = {size: float(np.mean([entry[size] for entry in losses])) for size in sizes}
-    mean = float(np.average([scores[size] for size in sizes], weights=run.nesting.weights))
-    if is_best := mean > progress.best:
-        progress.best, progress.best_step, progress.waited = mean, progress.step, 0
-    else:
-        progress.waited += 1
-    # Text keys, as they come back from JSON.
-    told = {name: {str(size): one for size, one in by.items()} for name, by in (("loss", loss), ("accuracy", scores))}
-    progress.history.append({"epoch": epoch, **told})
-    kept.save(progress, run.module, run.optimizer, is_best)
-    report(Evaluated(step=progress.step, metric="accuracy", scores=scores, mean=mean, losses=loss, best=is_best))
+    stopped = loop.run()
+    progress = kept.load_best(task.module)
+    history = [{key: _sized(value) for key, value in entry.items()} for entry in progress.history]
+    test = task.accuracy("test") if len(task.targets["test"]) else {}
+    best_epoch = progress.best_step // task.batches.per_epoch
+    return TrainedClassifier(task.with_cascade(), history, best_epoch, test, stopped)
 
 
 def _sized(value: Any) -> Any:
-    return {int(size): one for size, one in value.items()} if isinstance(value, dict) else value
+    return {int(size): number for size, number in value.items()} if isinstance(value, dict) else value
 
 
 def accuracy(classifier: Classifier, vectors: Vectors, targets: Targets) -> dict[int, float]:

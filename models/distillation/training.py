@@ -1,9 +1,8 @@
-"""The training of a static student on its teacher's vectors and on pairs."""
+"""Training of a static student on its teacher's vectors and on pairs."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,15 +16,15 @@ from torch.nn import functional
 
 from models.data.pairs import Pair
 from models.distillation.options import DistillationOptions
-from models.errors import TrainingError
 from models.nesting import Nesting, Vectors
-from models.progress import Report, Step, TrainingStarted
+from models.progress import Report
 from models.training.checkpoints import Checkpoints, Progress
+from models.training.loop import LoopOptions, TrainingLoop, TrainingTask
 from models.training.losses import cosine_regression, info_nce, matryoshka, same_text, score_distillation
+from models.training.schedule import decay_with_warmup
 
 _REGRESSION = 10.0
 """Weight of the distillation loss: it is then near 1 at the end, as InfoNCE is."""
-_WARMUP_SHARE = 0.1
 _CHECKPOINT_SECONDS = 60.0
 
 
@@ -94,13 +93,15 @@ class TokenLists:
         return torch.from_numpy(tokens).to(device), torch.from_numpy(offsets).to(device)
 
 
-class StudentTraining:
-    """One run: the table, its optimizer and where it stands.
+class StudentTask(TrainingTask):
+    """Distillation and contrastive losses on every prefix, for the training loop.
 
     Attributes:
-        model: holds the table that trains.
-        progress: steps done.
+        module: a model of one static table.
+        pair_count: number of pairs.
     """
+
+    module: SentenceTransformer
 
     def __init__(
         self,
@@ -110,67 +111,29 @@ class StudentTraining:
         pairs: Sequence[Pair],
         options: DistillationOptions,
     ) -> None:
-        """Take a model of one static table, and texts with their teacher's vectors, information in front."""
-        self.model, self.options, self.progress = model, options, Progress({})
+        """Take a model of one static table, and texts with their target vectors, leading dimensions first."""
+        self.module, self.options = model, options
+        self.sizes, self.training, self.validation = options.nesting.sizes, len(targets), 0
+        self.advice = f"lower --learning-rate {options.learning_rate} or raise --temperature {options.temperature}"
         self._embedding = model[0].embedding
         self._device = self._embedding.weight.device
         self._texts, self._targets = TokenLists(model[0].tokenizer, texts), torch.from_numpy(targets)
         self._pairs = pairs if options.contrast else ()
+        self.pair_count = len(self._pairs)
         if self._pairs:
             self._queries = TokenLists(model[0].tokenizer, [pair.query for pair in pairs])
             self._documents = TokenLists(model[0].tokenizer, [pair.document for pair in pairs])
-        # Sparse, because a batch holds a tenth of the tokens: only their rows are read and written.
+        # Sparse because a batch holds a tenth of the tokens: only their rows are read and written.
         self._embedding.sparse = True
-        self._optimizer = torch.optim.SparseAdam(self._embedding.parameters(), lr=options.learning_rate)
+        self.optimizer = torch.optim.SparseAdam(self._embedding.parameters(), lr=options.learning_rate)
 
-    def train(self, checkpoints: Checkpoints, fingerprint: dict[str, Any], until: float | None, report: Report) -> None:
-        """Train to the last step, or until a time of ``time.monotonic`` with what can be done by then.
+    def rate(self, number: int, share: float, total: int) -> float:
+        """See :class:`TrainingTask`."""
+        return decay_with_warmup(share, total)
 
-        Ctrl-C keeps a checkpoint, from which the same run goes on.
-        """
-        begun = Progress(fingerprint, history=[{"texts": len(self._targets)}])
-        self.progress = checkpoints.resume(fingerprint, self.model, self._optimizer) or begun
-        report(
-            TrainingStarted(
-                steps=self.options.steps,
-                done=self.progress.step,
-                training=len(self._targets),
-                validation=0,
-                sizes=self.options.nesting.sizes,
-            )
-        )
-        started = saved = time.monotonic()
-        first = self.progress.step
-        try:
-            while self.progress.step < self.options.steps:
-                share = self.progress.step / self.options.steps
-                if until is not None:
-                    left = (time.monotonic() - started) / max(1e-9, until - started)
-                    share = max(share, (first / self.options.steps) + left)
-                if share >= 1:
-                    break
-                loss = self._step(share)
-                report(Step(step=self.progress.step, total=self.options.steps, loss=loss))
-                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                    checkpoints.save(self.progress, self.model, self._optimizer, is_best=False)
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            checkpoints.save(self.progress, self.model, self._optimizer, is_best=False)
-            raise
-
-    @property
-    def pair_count(self) -> int:
-        """Pairs learned from."""
-        return len(self._pairs)
-
-    def table(self) -> Vectors:
-        """The table as it is now."""
-        table: Vectors = self._embedding.weight.detach().cpu().numpy()
-        return table
-
-    def _step(self, share: float) -> float:
-        """Train on one batch; ``share`` of the run lies behind it."""
-        options, rng = self.options, np.random.default_rng([self.options.seed, self.progress.step])
+    def step(self, number: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """See :class:`TrainingTask`."""
+        options, rng = self.options, np.random.default_rng([self.options.seed, number])
         rows = rng.choice(len(self._targets), options.batch_size, replace=False)
         targets = functional.normalize(self._targets[rows].to(self._device), dim=1)
         vectors = self._embedding(*self._texts.batch(rows, self._device))
@@ -184,16 +147,38 @@ class StudentTraining:
             base = partial(info_nce, temperature=options.temperature, exclude=exclude.to(self._device))
             contrast, _ = matryoshka(base, sides, options.nesting)
             loss = loss + options.contrast * contrast / sum(options.nesting.weights)
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise TrainingError(
-                f"the loss became {value} at step {self.progress.step}: lower --learning-rate {options.learning_rate} "
-                f"or raise --temperature {options.temperature}"
-            )
-        for group in self._optimizer.param_groups:
-            group["lr"] = options.learning_rate * min(share / _WARMUP_SHARE + 1 / options.steps, 1.0) * (1 - share)
-        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks it
-        self._optimizer.step()  # type: ignore[no-untyped-call]  # so does SparseAdam's
-        self.progress.step += 1
-        return value
+        return loss, {}
+
+    def table(self) -> Vectors:
+        """Return the table as it is now, shape (tokens, D)."""
+        table: Vectors = self._embedding.weight.detach().cpu().numpy()
+        return table
+
+
+def train_student(
+    task: StudentTask,
+    checkpoints: Checkpoints,
+    fingerprint: Mapping[str, Any],
+    *,
+    max_seconds: float | None,
+    report: Report,
+) -> Progress:
+    """Train until the last step or the time limit; the learning rate reaches 0 at whichever comes first.
+
+    A checkpoint is written every minute and on Ctrl-C; the same run resumes from it.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the checkpoint belongs to another run.
+        KeyboardInterrupt: interrupted.
+    """
+    limits = LoopOptions(
+        steps=task.options.steps,
+        max_seconds=max_seconds,
+        keep_on_interrupt=False,
+        checkpoint_seconds=_CHECKPOINT_SECONDS,
+    )
+    history = [{"texts": task.training}]
+    loop = TrainingLoop(task, limits, checkpoints, fingerprint=fingerprint, history=history, report=report)
+    loop.run()
+    return loop.progress

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: tensors as safetensors, the rest as JSON, replaced atomically."""
+"""Checkpoints of training runs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from models.errors import TrainingError
 
 _STATE = "state.json"
+_FORMAT = 1
+"""Checkpoints without a format are of format 1."""
 
 
 @dataclass(slots=True)
@@ -24,11 +26,11 @@ class Progress:
     """Where a run stands.
 
     Attributes:
-        fingerprint: what the run was started with; a checkpoint goes on only in a run with the same.
-        step: batches done.
-        best: the best validation score so far, and ``best_step`` when it was reached; -1 before any.
+        fingerprint: everything that decides the run's result; only a run with the same one may resume.
+        step: steps done.
+        best: the best validation score so far, reached at step ``best_step``; -1 before the first evaluation.
         waited: evaluations since the best.
-        history: one entry an evaluation.
+        history: one entry per evaluation.
     """
 
     fingerprint: dict[str, Any]
@@ -40,13 +42,17 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoint folder of one run; holds the last state and the best weights, nothing older."""
+    """The checkpoint folder of a run: the last state, and the best weights.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Tensors are safetensors files, everything else is JSON. Every save is atomic: a kill at any moment leaves either
+    the new checkpoint or the previous one.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
 
     def save(self, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer, is_best: bool) -> None:
-        """Write weights, optimizer and progress so that a kill at any moment leaves this or the earlier checkpoint."""
+        """Write progress, weights and optimizer state; as the best weights too if ``is_best``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         before = self._state() or {"files": {}}
         files = dict(before["files"])
@@ -61,7 +67,7 @@ class Checkpoints:
                 os.fsync(file.fileno())
         partial = self.directory / (_STATE + ".partial")
         with partial.open("w", encoding="utf-8") as file:
-            json.dump({"files": files, "progress": asdict(progress)}, file)
+            json.dump({"format": _FORMAT, "files": files, "progress": asdict(progress)}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.directory / _STATE)
@@ -70,12 +76,16 @@ class Checkpoints:
                 path.unlink()
 
     def resume(
-        self, fingerprint: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer
+        self, fingerprint: Mapping[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer
     ) -> Progress | None:
-        """Load the last checkpoint into model and optimizer; None where there is none.
+        """Load the last checkpoint into model and optimizer, and restore torch's random state.
+
+        Returns:
+            Where the run stands, or None if there is no checkpoint.
 
         Raises:
-            TrainingError: the checkpoint is of a run with another fingerprint; the message names what differs.
+            TrainingError: the checkpoint belongs to a run with another fingerprint, which the message compares, or has
+                another format.
         """
         state = self._state()
         if state is None:
@@ -87,22 +97,26 @@ class Checkpoints:
             now = {key: fingerprint[key] for key in changed}
             raise TrainingError(
                 f"{self.directory} holds the checkpoint of another run: it had {was}, this run has {now}. "
-                "Give the same options, another --out, or --restart to begin anew"
+                "Give the same options, another --out, or --restart to start over"
             )
         model.load_state_dict(load_file(self.directory / state["files"]["last"]))
         _load_optimizer(optimizer, load_file(self.directory / state["files"]["optimizer"]))
         return progress
 
     def load_best(self, model: torch.nn.Module) -> Progress:
-        """Put the best weights so far into the model and return where the run stood when they were last saved."""
+        """Load the best weights into the model and return where the run stood when it was last saved.
+
+        Raises:
+            TrainingError: there is no checkpoint.
+        """
         state = self._state()
         if state is None:
-            raise TrainingError(f"{self.directory} holds no checkpoint")
+            raise TrainingError(f"{self.directory} holds no checkpoint: train first")
         model.load_state_dict(load_file(self.directory / state["files"]["best"]))
         return Progress(**state["progress"])
 
     def peek(self) -> Progress | None:
-        """Tell where the run stands that the last checkpoint is of; None where there is none."""
+        """Return where the run stands, or None if there is no checkpoint."""
         state = self._state()
         return None if state is None else Progress(**state["progress"])
 
@@ -117,28 +131,52 @@ class Checkpoints:
 
     def _state(self) -> dict[str, Any] | None:
         path = self.directory / _STATE
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = state.get("format", 1)
+        if found != _FORMAT:
+            raise TrainingError(
+                f"{self.directory} holds a checkpoint of format {found}, and this version reads format {_FORMAT}: "
+                "resume with the version that wrote it, or give --restart to start over"
+            )
+        return state
 
 
 class BestWeights:
-    """Stands in for :class:`Checkpoints` where a run is not to be taken up again: keeps the best weights in memory."""
+    """Keeps the best weights in memory: for runs that cannot be resumed, in place of :class:`Checkpoints`."""
 
-    exist = False
+    def __init__(self) -> None:
+        self._best: dict[str, Tensor] | None = None
+        self._progress: Progress | None = None
 
     def save(self, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer, is_best: bool) -> None:
-        """Copy the weights, where they are the best."""
+        """Copy the weights if they are the best."""
         self._progress = progress
         if is_best:
             self._best = _weights(model)
 
+    def resume(
+        self, fingerprint: Mapping[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Progress | None:
+        """Return None: there is nothing to resume from."""
+        return None
+
     def load_best(self, model: torch.nn.Module) -> Progress:
         """See :meth:`Checkpoints.load_best`."""
+        if self._best is None or self._progress is None:
+            raise TrainingError("no weights were saved: evaluate at least once")
         model.load_state_dict(self._best)
         return self._progress
 
+    @property
+    def exist(self) -> bool:
+        """Whether weights were saved."""
+        return self._best is not None
+
 
 def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    # Cloned: modules may share storage, which safetensors refuses.
+    # Cloned because modules may share storage, which safetensors refuses.
     return {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
 
 
@@ -146,8 +184,8 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state: Mapping[int, Mapping[str, Any]] = optimizer.state_dict()["state"]
     tensors = {
         f"{i}.{key}": torch.as_tensor(value).detach().cpu().clone()
-        for i, one in state.items()
-        for key, value in one.items()
+        for i, values in state.items()
+        for key, value in values.items()
     }
     return {**tensors, "rng": torch.get_rng_state()}
 

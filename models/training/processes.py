@@ -8,21 +8,24 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from models.errors import TrainingError
+from models.errors import OptionalDependencyError
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the run: the only one, or the first of those started together."""
+    """Whether this process reports for the run: it is the only one, or the first of several."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class Processes:
-    """The processes that ``accelerate launch`` (or ``torchrun``) started; one where neither did.
+    """The processes started by ``accelerate launch`` or ``torchrun``; a single one otherwise.
 
     Attributes:
         rank: number of this process, from 0.
-        count: how many there are.
-        device: where this one computes.
+        count: number of processes.
+        device: device of this process.
+
+    Raises:
+        OptionalDependencyError: there are several processes, and accelerate is not installed.
     """
 
     def __init__(self, device: str) -> None:
@@ -32,19 +35,19 @@ class Processes:
             try:
                 from accelerate import PartialState
             except ImportError:
-                raise TrainingError(
-                    f"{self.count} processes train together by the package accelerate: pip install accelerate"
+                raise OptionalDependencyError(
+                    "accelerate", f"training in {self.count} processes", "pip install 'adaptive-retrieval[distributed]'"
                 ) from None
             self._state = PartialState(cpu=self.device.type == "cpu")
             self.rank, self.device = self._state.process_index, self._state.device
 
     @property
     def first(self) -> bool:
-        """Whether this one writes files and reports."""
+        """Whether this process writes files and reports."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Add up a tensor over all processes; each gets the sum."""
+        """Return the sum of a tensor over all processes."""
         if self.count > 1:
             from accelerate.utils import reduce
 
@@ -52,7 +55,7 @@ class Processes:
         return tensor
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Add up the gradients of all processes in place."""
+        """Sum the gradients over all processes, in place."""
         if self.count > 1:
             for parameter in parameters:
                 if parameter.requires_grad:
@@ -60,10 +63,10 @@ class Processes:
                     parameter.grad = self.sum(gradient)
 
     def agree(self, flag: bool) -> bool:
-        """Take the first process's answer in all of them: clocks differ."""
+        """Return the first process's flag in all processes, because clocks differ."""
         return bool(self.sum(torch.tensor(int(flag and self.first), device=self.device)))
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes have called this."""
         if self.count > 1:
             self._state.wait_for_everyone()

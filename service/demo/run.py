@@ -1,4 +1,4 @@
-"""Steps of the demonstration."""
+"""The steps of the demonstration."""
 
 from __future__ import annotations
 
@@ -34,67 +34,67 @@ _OPTIONS = TrainingOptions(epochs=8, max_seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Files of the demonstration, below one directory."""
+    """Where the demonstration keeps what it makes."""
 
     root: Path
 
     @property
     def corpus(self) -> Path:
-        """Documents."""
+        """The documents."""
         return self.root / "corpus.jsonl"
 
     @property
     def pairs(self) -> Path:
-        """Training pairs."""
+        """The training pairs."""
         return self.root / "pairs.jsonl"
 
     @property
     def model(self) -> Path:
-        """Trained model."""
+        """The trained model."""
         return self.root / "model"
 
     @property
     def index(self) -> Path:
-        """Index."""
+        """The index."""
         return self.root / "index"
 
     @property
     def plot(self) -> Path:
-        """Plot of the scores."""
+        """The picture."""
         return self.root / "ndcg.png"
 
     @property
     def scores(self) -> Path:
-        """Scores as JSON."""
+        """The measured scores as JSON."""
         return self.root / "ndcg.json"
 
 
 def write_corpus(paths: Paths, most: int) -> list[Docstring]:
-    """Read docstrings, and write corpus and training pairs in the form that a user has them: JSON Lines."""
+    """Read the docstrings and write corpus and training pairs as a user would have them: files of JSON Lines."""
     docstrings = read_docstrings(most)
     paths.root.mkdir(parents=True, exist_ok=True)
-    documents = (
-        {"_id": found.name, "title": found.name, "text": found.text, "kind": found.kind} for found in docstrings
-    )
+    documents = ({"_id": one.name, "title": one.name, "text": one.text, "kind": one.kind} for one in docstrings)
     _write_lines(paths.corpus, documents)
-    _write_lines(paths.pairs, ({"query": pair.query, "document": pair.document} for pair in _training(docstrings)))
+    training = (one for one in docstrings if one.is_pair and not one.held_out)
+    _write_lines(paths.pairs, ({"query": one.summary, "document": one.rest} for one in training))
     return docstrings
 
 
 def train_model(paths: Paths, docstrings: Iterable[Docstring], report: Report) -> TrainingResult:
-    """Train on pairs of a docstring's summary and the rest of it."""
-    return train(_training(docstrings), BASE, paths.model, _OPTIONS, restart=paths.model.exists(), report=report)
+    """Train on (summary line, rest of the docstring)."""
+    pairs = [Pair(one.summary, one.rest) for one in docstrings if one.is_pair and not one.held_out]
+    return train(pairs, BASE, paths.model, _OPTIONS, restart=paths.model.exists(), report=report)
 
 
 def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, float], dict[int, float], str]:
-    """Evaluate base and trained model on the held-out pairs, among the documents of all pairs, and plot the scores.
+    """Measure base and trained model on the held-out pairs, among the documents of all pairs, and draw the picture.
 
     Returns:
-        nDCG@10 by prefix size, before and after training, and a description of what was measured.
+        nDCG@10 by size before and after, and what was measured in words.
     """
-    pairs = [found for found in docstrings if found.is_pair]
-    held_out = [Pair(found.summary, found.rest) for found in pairs if found.held_out]
-    others = [found.rest for found in pairs if not found.held_out]
+    pairs = [one for one in docstrings if one.is_pair]
+    held_out = [Pair(one.summary, one.rest) for one in pairs if one.held_out]
+    others = [one.rest for one in pairs if not one.held_out]
     trained = load_encoder(str(paths.model))
     sizes = trained.nesting.sizes
     before = evaluate_pairs(load_encoder(BASE), held_out, sizes, distractors=others)
@@ -106,28 +106,24 @@ def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, fl
 
 
 def index_corpus(paths: Paths, report: Report) -> BuildResult:
-    """Build an index with the trained model."""
+    """Build the index with the trained model."""
     return build_index(Corpus([paths.corpus]), load_encoder(str(paths.model)), paths.index, resume=False, report=report)
 
 
-def search(url: str, query: str, k: int = 3) -> tuple[dict[str, Any], float]:
-    """Search over HTTP; return the answer and the milliseconds it took.
+def ask(url: str, query: str, k: int = 3) -> tuple[dict[str, Any], float]:
+    """Send a query over HTTP; return the answer and the milliseconds it took.
 
     Raises:
-        httpx.HTTPError: the service did not answer, or answered with an error.
+        httpx.HTTPError: the service did not answer.
     """
     with httpx.Client(base_url=url, trust_env=False) as client:
-        client.get("/healthz")  # opens the connection, so that the time below is that of the query
+        client.get("/healthz")  # so that the time below is a query's, not a connection's
         started = time.perf_counter()
         answer = client.post("/v1/search", json={"query": query, "k": k, "explain": True})
         milliseconds = (time.perf_counter() - started) * 1e3
     answer.raise_for_status()
     value: dict[str, Any] = answer.json()
     return value, milliseconds
-
-
-def _training(docstrings: Iterable[Docstring]) -> list[Pair]:
-    return [Pair(found.summary, found.rest) for found in docstrings if found.is_pair and not found.held_out]
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -45,14 +45,14 @@ def test_it_comes_back_from_its_directory(tmp_path):
 
 
 def test_vectors_of_another_dimension_are_refused():
-    with pytest.raises(InvalidOptionError, match="vectors of 8 dimensions: the adapter is for 16"):
+    with pytest.raises(InvalidOptionError, match="vectors of 8 dimensions: the adapter maps vectors of 16"):
         make_adapter().apply(np.zeros((2, 8)))
 
 
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        (np.eye(16, 8), "needs a matrix of 16 x 16, this one is of 16 x 8"),
+        (np.eye(16, 8), "matrix has shape 16 x 8: sizes .* need 16 x 16"),
         (np.eye(16) * 1.1, "not orthogonal: off by 0.21"),
         (np.full((16, 16), np.nan), "not orthogonal: off by nan"),
     ],

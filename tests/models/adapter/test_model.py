@@ -13,7 +13,6 @@ from models.adapter.options import AdapterOptions
 from models.encoders.transformer import SentenceTransformerEncoder
 from tests.conftest import make_encoder, make_texts
 from tests.models.adapter.test_adapter import make_adapter
-from tests.models.encoders.test_transformer import transformer_directory  # noqa: F401 - a fixture
 
 OPTIONS = AdapterOptions(sizes=(4, 8), steps=10, evaluate_every=5, batch_size=64)
 
@@ -78,7 +77,7 @@ def test_the_directory_tells_how_it_came_to_be(model_directory, tmp_path):
     assert not (out / "partial").exists()
 
 
-def test_half_precision_becomes_single(transformer_directory):  # noqa: F811 - the fixture
+def test_half_precision_becomes_single(transformer_directory):
     model = SentenceTransformer(str(transformer_directory), device="cpu").bfloat16()
     encoder = SentenceTransformerEncoder("half", model, None, Prompts())
     vectors = adapted(encoder, make_adapter(16)).encode(["w1 w2"])
@@ -108,7 +107,7 @@ def test_encoding_ends_in_time_and_too_few_texts_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_take_an_adapter_is_refused(transformer_directory, tmp_path):  # noqa: F811 - the fixture
+def test_what_cannot_take_an_adapter_is_refused(transformer_directory, tmp_path):
     model = SentenceTransformer(str(transformer_directory), device="cpu", truncate_dim=8)
     encoder = SentenceTransformerEncoder("cut", model, None, Prompts())
     with pytest.raises(ModelError, match="model 'cut' cuts its vectors to 8 dimensions itself"):

@@ -54,7 +54,7 @@ def test_whole_scores_are_unchanged(learned):
 def test_what_happens_is_told_and_kept(learned, tmp_path):
     result, events = learned
     assert sum(isinstance(event, Step) for event in events) == result.steps == 60
-    assert [event.step for event in events if isinstance(event, Evaluated)] == [20, 40, 60]
+    assert [event.step for event in events if isinstance(event, Evaluated)] == [0, 20, 40, 60]
     assert result.stopped == "finished"
     assert (result.documents, result.queries) == (900, 300)
     result.save(tmp_path)

@@ -113,7 +113,7 @@ def test_training_stops_early_and_keeps_the_best_epoch(digits, monkeypatch):
     scores = iter([0.5, 0.9, 0.2, 0.1, 0.1, 0.1])
     hashes = []
     with monkeypatch.context() as patch:
-        patch.setattr(module._Run, "accuracy", lambda run, part: _scored(run, hashes, next(scores)))
+        patch.setattr(module._ImageTask, "accuracy", lambda run, part: _scored(run, hashes, next(scores)))
         parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
         options = ImageTrainingOptions(nesting=Nesting((8,)), epochs=6, batch_size=8, patience=2, device="cpu")
         result = train_images(parts, options)

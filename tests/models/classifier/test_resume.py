@@ -170,7 +170,7 @@ class TestCheckpoints:
         out = tmp_path / "model"
         trainer.train(out, raise_at(Evaluated, 2))
         message = r"another run: it had \{'batch_size': 32, 'seed': 0\}, this run has \{'batch_size': 16, 'seed': 1\}"
-        with pytest.raises(TrainingError, match=message + r".*--restart to begin anew"):
+        with pytest.raises(TrainingError, match=message + r".*--restart to start over"):
             trainer.train(out, batch_size=16, seed=1)
         with pytest.raises(TrainingError, match=r"it had \{'nesting': .*\[1\.0, 2\.0\]"):
             trainer.train(out, nesting=Nesting((4, 8)))

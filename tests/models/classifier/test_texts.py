@@ -98,14 +98,16 @@ def test_events_tell_steps_and_evaluations(events, trained):
 
 @pytest.mark.parametrize("kind", ["mrl", "mrl-e", "ff", "slimmable"])
 def test_the_module_trained_and_the_arrays_kept_give_the_same_logits(data, kind):
-    from models.classifier.texts import _Run
+    from models.classifier.texts import _TextTask
 
-    run = _Run(data, options(kind=kind, nesting=Nesting((32,)) if kind == "ff" else NESTING))
-    for rows in run.batches(1):
-        run.step(rows)
-    classifier = run.classifier()
+    task = _TextTask(data, options(kind=kind, nesting=Nesting((32,)) if kind == "ff" else NESTING))
+    for number in range(task.batches.per_epoch):
+        task.optimizer.zero_grad()
+        task.step(number)
+        task.optimizer.step()
+    classifier = task.classifier()
     with torch.no_grad():
-        expected = run.module(run.counts[:50])
+        expected = task.module(task.counts[:50])
     found = classifier.logits(classifier_vectors(classifier, data.train[:50]))
     assert set(found) == set(expected)
     for size, logits in found.items():
@@ -233,7 +235,7 @@ def test_early_stop_and_time_limit(data):
 def test_a_loss_that_is_no_number_is_an_error(data):
     base = make_encoder()
     base.table[:] *= np.nan
-    with pytest.raises(TrainingError, match="the loss became nan: lower --learning-rate"):
+    with pytest.raises(TrainingError, match=r"the loss became nan at step \d+: lower --learning-rate"):
         train_classifier(replace(data, base=base), options(epochs=1))
 
 
@@ -289,7 +291,7 @@ def test_where_a_model_may_be_written(directory, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="is a file"):
         check_output(tmp_path / "file", restart=True)
-    with pytest.raises(TrainingError, match="is not empty and holds no model of ours"):
+    with pytest.raises(TrainingError, match="is not empty and holds no model that was trained here"):
         check_output(tmp_path, restart=True)
 
 

@@ -238,7 +238,7 @@ def test_an_assistant_stands_beside_the_teacher(teacher, distilled, tmp_path):
     static = str(distilled[0].directory)
     result = distill(make_texts(), [], str(teacher), tmp_path / "student", options(steps=5, assistant=static))
     assert load_encoder(str(result.directory)).dimension == 24
-    assert "beside those of the static table `student`" in (result.directory / "README.md").read_text()
+    assert "together with those of the static table `student`" in (result.directory / "README.md").read_text()
     with pytest.raises(InvalidOptionError, match=r"assistant .*: give a static table, such as wordllama"):
         distill(make_texts(), [], str(teacher), tmp_path / "other", options(assistant=str(teacher)))
 

@@ -164,7 +164,7 @@ def test_a_finished_model_is_not_overwritten_unless_asked(tmp_path, model_direct
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_directory_of_something_else_is_never_touched(tmp_path, model_directory, restart):
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(TrainingError, match="is not empty and holds no model of ours"):
+    with pytest.raises(TrainingError, match="is not empty and holds no model that was trained here"):
         train(make_pairs(), str(model_directory), tmp_path, options(), restart=restart)
     assert (tmp_path / "letters.txt").read_text() == "dear"
     with pytest.raises(TrainingError, match="is a file"):

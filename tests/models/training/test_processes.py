@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.errors import TrainingError
+from models import OptionalDependencyError
 from models.training.gradient_cache import cached_backward
 from models.training.losses import info_nce
 from models.training.processes import Processes, is_first_process
@@ -70,5 +70,6 @@ def test_one_process_is_first_and_needs_no_other(monkeypatch):
 def test_several_processes_without_accelerate_say_what_to_install(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(TrainingError, match="2 processes train together by the package accelerate: pip install"):
+    message = "training in 2 processes needs the package accelerate, which is not installed: pip install .*distributed"
+    with pytest.raises(OptionalDependencyError, match=message):
         Processes("cpu")
