@@ -20,18 +20,16 @@ from indexer import (
     SearchOptions,
     build_index,
 )
-from indexer.building.append import append_corpus
 from indexer.building.compact import compact_index
 from indexer.errors import BundleBusyError, BundleCorruptError
 from indexer.filters import parse_filter
-from indexer.progress import ComputingChecksums, EncodingDocuments
+from indexer.progress import ComputingChecksums
 from indexer.search.results import StageClock
 from indexer.storage.generations import Generations
 from indexer.storage.journal import Journal
 from indexer.storage.vectors import StoredVectors, encode
 from indexer.updates import Updates, update_facts
 from models import InvalidOptionError, truncate
-from models.errors import DataError
 from tests.conftest import DIMENSION, make_encoder, make_index, make_texts, write_lines
 
 ENCODER = make_encoder()
@@ -464,57 +462,6 @@ def test_a_vector_of_the_wrong_length_in_the_journal_is_told(tmp_path):
     connection.close()
     with pytest.raises(BundleCorruptError, match="the journal has a vector of 3 bytes for 32 dimensions"):
         Index.open(index.root, encoder=ENCODER)
-
-
-def test_a_corpus_is_appended_in_batches_and_its_broken_rows_are_told(tmp_path):
-    rows = [{"_id": str(i), "text": f"w{i} w7", "n": i} for i in range(40)]
-    rows[11] = {"_id": "11"}
-    rows[12] = {"_id": "3", "text": "w1"}
-    corpus = Corpus([write_lines(tmp_path / "more.jsonl", rows)])
-    with make_index(tmp_path, make_texts(20), ENCODER) as index:
-        broken, events = [], []
-        with Updates.open(index.root, encoder=ENCODER) as updates:
-            arguments = {"batch_size": 8, "turned_away": broken.append, "report": events.append}
-            result = append_corpus(corpus, updates, **arguments)
-            assert (result.added, result.replaced, result.rejected) == (20, 18, 2)
-            assert [(row.line, row.problem[:12]) for row in broken] == [(12, "missing text"), (13, "duplicate id")]
-            assert events[0] == EncodingDocuments(done=0, rejected=0)
-            assert events[-1] == EncodingDocuments(done=40, rejected=2)
-            assert len(index) == 40
-            again = append_corpus(corpus, updates, batch_size=8)
-            assert (again.added, again.replaced) == (0, 38)
-        hit = index.search(["w30 w7"]).hits[0][0]
-        assert (hit.id, hit.payload) == ("30", {"text": "w30 w7", "n": 30})
-
-
-def test_appending_gives_what_a_build_gives(tmp_path):
-    texts = make_texts(120)
-    with make_index(tmp_path / "whole", texts, ENCODER) as whole, make_index(tmp_path, texts[:50], ENCODER) as index:
-        lines = [{"_id": str(i), "text": text} for i, text in enumerate(texts) if i >= 50]
-        with Updates.open(index.root, encoder=ENCODER) as updates:
-            append_corpus(Corpus([write_lines(tmp_path / "more.jsonl", lines)]), updates)
-        queries = make_texts(20, seed=8)
-        assert index.search(queries, EXACT).hits == whole.search(queries, EXACT).hits
-
-
-def test_rows_whose_vector_is_not_finite_are_turned_away(tmp_path):
-    encoder = make_encoder()
-    with make_index(tmp_path, ["w1"], encoder) as index, Updates.open(index.root, encoder=encoder) as updates:
-        encoder.table[5] = np.nan
-        lines = [{"_id": "a", "text": "w5"}, {"_id": "b", "text": "w6"}]
-        broken = []
-        append_corpus(Corpus([write_lines(tmp_path / "m.jsonl", lines)]), updates, turned_away=broken.append)
-        assert [row.problem for row in broken] == ["the model gave NaN or infinity"]
-        assert len(index) == 2
-
-
-def test_a_corpus_without_a_document_is_an_error(tmp_path):
-    corpus = Corpus([write_lines(tmp_path / "m.jsonl", [{"key": "a", "text": "w5"}])])
-    with make_index(tmp_path, ["w1"], ENCODER) as index, Updates.open(index.root, encoder=ENCODER) as updates:
-        with pytest.raises(DataError, match=r"none of the 1 rows is a document; the first: .*m.jsonl line 1: no field"):
-            append_corpus(corpus, updates)
-        with pytest.raises(InvalidOptionError, match="batch_size 0: give at least 1"):
-            append_corpus(corpus, updates, batch_size=0)
 
 
 def test_a_payload_comes_back_as_it_was_given(tmp_path):

@@ -1,12 +1,10 @@
-import json
 import multiprocessing
 import shutil
 
 import pytest
 
 from indexer import BuildOptions, BundleError, Corpus, Generations, Index, build_index
-from indexer.errors import BundleBusyError, BundleCorruptError, BundleFormatError, BundleNotFoundError
-from indexer.storage.manifest import Manifest
+from indexer.errors import BundleBusyError, BundleCorruptError, BundleNotFoundError
 from tests.conftest import make_encoder, write_lines
 
 
@@ -105,45 +103,6 @@ def test_a_published_generation_that_is_gone(three):
     shutil.rmtree(three.path("000003"))
     with pytest.raises(BundleCorruptError, match=r"000003.manifest.json is missing"):
         Index.open(three.root)
-
-
-@pytest.mark.parametrize("version", [0, 1, None, "2"])
-def test_another_format_version_is_refused_with_both_named(three, version):
-    path = three.path("000003") / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": version}))
-    with pytest.raises(BundleFormatError, match=f"has format version {version!r}, this program reads 2"):
-        Index.open(three.root)
-
-
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [(b"{", BundleCorruptError), (b"[]", BundleFormatError), (b'{"format_version": 2}', BundleFormatError)],
-)
-def test_a_manifest_that_is_none_is_refused(three, content, error):
-    (three.path("000003") / "manifest.json").write_bytes(content)
-    with pytest.raises(error, match=r"manifest.json"):
-        Index.open(three.root)
-
-
-def test_a_truncated_file_is_found_on_opening(three):
-    path = three.path("000003") / "documents.sqlite"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BundleCorruptError, match=r"documents.sqlite has \d+ bytes, the manifest says \d+ bytes"):
-        Index.open(three.root)
-
-
-def test_a_changed_byte_in_any_file_is_found_by_its_checksum(three):
-    folder = three.path("000003")
-    manifest = Manifest.read(folder)
-    assert manifest.differing_files(folder) == []
-    assert {path.name for path in folder.iterdir()} == {"manifest.json", *manifest.files}
-    for name, facts in manifest.files.items():
-        if facts.size:
-            path = folder / name
-            whole = path.read_bytes()
-            path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-            assert manifest.differing_files(folder) == [name]
-            path.write_bytes(whole)
 
 
 def _hold(root, ready, done):

@@ -18,7 +18,7 @@ def journal(tmp_path):
 
 def add(journal, *ids, model="m"):
     with journal.writing() as writing:
-        writing.upsert([(one, "{}", b"v") for one in ids], model)
+        writing.upsert([(identifier, "{}", b"v") for identifier in ids], model)
 
 
 def delete(journal, *ids):
@@ -27,7 +27,7 @@ def delete(journal, *ids):
 
 
 def read(journal, after=0, until=None):
-    return [one for page in journal.pages(after, until) for one in page]
+    return [operation for page in journal.pages(after, until) for operation in page]
 
 
 def test_operations_come_back_in_order(journal, monkeypatch):
