@@ -5,7 +5,7 @@ These names are the public face; the modules below are internal and may move::
     from indexer import BuildOptions, Corpus, Index, SearchOptions, build_index
     from models import load_encoder
 
-    build_index(Corpus([Path("docs.jsonl")]), load_encoder("wordllama"), Path("my-index"), BuildOptions())
+    build_index(Corpus(["docs.jsonl"]), load_encoder("wordllama"), "my-index", BuildOptions())
     with Index.open("my-index") as index:
         result = index.search(["when is low tide"], SearchOptions(k=5))
 """

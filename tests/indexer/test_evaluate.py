@@ -2,10 +2,19 @@ import math
 
 import pytest
 
-from indexer import BuildOptions, Corpus, Index, build_index, evaluate_index, read_judged
-from indexer.evaluate import Judged
+from indexer import (
+    HYBRID_VARIANTS,
+    BuildOptions,
+    Corpus,
+    Index,
+    Judged,
+    LexicalOptions,
+    build_index,
+    evaluate_index,
+    read_judged,
+)
 from models import DataError, load_encoder
-from tests.conftest import make_encoder, make_index, write_lines
+from tests.conftest import make_encoder, make_index, make_texts, write_lines
 
 QUERIES = [{"_id": "q1", "text": "w1"}, {"_id": "q2", "text": "w2"}, {"_id": "unjudged", "text": "w3"}]
 
@@ -90,3 +99,13 @@ def test_cranfield_scores_are_the_known_ones(data, tmp_path):
     assert single == pytest.approx({32: 0.142, 64: 0.227, 128: 0.279, 256: 0.308}, abs=0.005)
     (adaptive,) = (score for score in scores if score.search == "shortlist" and score.dims == 64)
     assert adaptive.metrics["ndcg@10"] == pytest.approx(single[256], abs=0.005)
+
+
+def test_vectors_words_and_both_are_measured_side_by_side(tmp_path):
+    texts = make_texts(50)
+    with make_index(tmp_path, texts, make_encoder(), lexical=LexicalOptions(), calibration=None) as index:
+        judged = Judged({"q": texts[1]}, {"q": {"1": 1}})
+        scores = evaluate_index(index, judged, [index.dimension], hybrid=HYBRID_VARIANTS)
+    assert [score.search for score in scores] == ["single", "shortlist", "lexical", "rrf", "weighted"]
+    assert all(score.metrics["ndcg@10"] == 1 for score in scores[2:])
+    assert all(score.seconds_per_query > 0 for score in scores)

@@ -99,7 +99,10 @@ def test_the_shortlist_keeps_nearly_all_of_the_exact_answer(index):
     queries = make_texts(50, seed=7)
     exact = index.search(queries, SearchOptions(dims=DIMENSION)).hits
     short = index.search(queries, SearchOptions(candidates=100)).hits
-    shared = [len({a.id for a in one} & {b.id for b in other}) / 10 for one, other in zip(exact, short, strict=True)]
+    shared = [
+        len({hit.id for hit in right} & {hit.id for hit in found}) / 10
+        for right, found in zip(exact, short, strict=True)
+    ]
     assert np.mean(shared) > 0.95
 
 
@@ -266,16 +269,16 @@ def test_rank_finds_what_search_finds(built_by):
     for options in (SearchOptions(), SearchOptions(filter=condition)):
         scores, rows = index.rank(vectors, index.plan(options), condition=options.filter)
         hits = index.search_vectors(vectors, options).hits
-        assert [[hit.id for hit in one] for one in hits] == [[str(row) for row in line] for line in rows.tolist()]
-        assert [[hit.score for hit in one] for one in hits] == scores.tolist()
+        assert [[hit.id for hit in found] for found in hits] == [[str(row) for row in line] for line in rows.tolist()]
+        assert [[hit.score for hit in found] for found in hits] == scores.tolist()
 
 
 def test_a_wanted_recall_takes_a_calibrated_plan_and_without_any_is_refused(tmp_path, index):
     plan = index.search(["w1"], SearchOptions(recall=0.9)).plan
     assert plan.promise.met
     assert plan.promise.recall_low >= 0.9
-    by_hand = index.search(["w1"], SearchOptions(candidates=100)).plan
-    assert (by_hand.promise, by_hand.candidates) == (None, 100)
+    explicit = index.search(["w1"], SearchOptions(candidates=100)).plan
+    assert (explicit.promise, explicit.candidates) == (None, 100)
     with (
         make_index(tmp_path, ["w1"], calibration=None) as other,
         pytest.raises(InvalidOptionError, match="recall: the index has no calibrated plans; measure them with"),
@@ -306,7 +309,7 @@ def test_an_index_that_goes_over_to_another_generation_closes_the_first_when_nob
         closed = []
         documents = index.opened.documents
         close = type(documents).close
-        monkeypatch.setattr(type(documents), "close", lambda one: closed.append(one) or close(one))
+        monkeypatch.setattr(type(documents), "close", lambda self: closed.append(self) or close(self))
         index.upsert([Document("a", "w1", {})])
         compact_index(index.root)
         closed.clear()

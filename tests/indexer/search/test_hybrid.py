@@ -12,11 +12,9 @@ from indexer import (
     LexicalOptions,
     SearchOptions,
     WatchOptions,
-    evaluate_index,
     parse_filter,
 )
 from indexer.building.compact import compact_index
-from indexer.evaluate import HYBRID_VARIANTS, Judged
 from indexer.plan import FunnelStage
 from indexer.search.fusion import best_rows
 from models import InvalidOptionError
@@ -205,11 +203,3 @@ def test_updates_filters_compaction_and_reload(tmp_path):
         assert found() == ["new"]
         index.delete(["new"])
         assert found() == []
-
-
-def test_an_evaluation_sets_vectors_words_and_both_side_by_side(index):
-    judged = Judged({"q": TEXTS[1]}, {"q": {"1": 1}})
-    scores = evaluate_index(index, judged, [DIMENSION], hybrid=HYBRID_VARIANTS)
-    assert [score.search for score in scores] == ["single", "shortlist", "lexical", "rrf", "weighted"]
-    assert all(score.metrics["ndcg@10"] == 1 for score in scores[2:])
-    assert all(score.seconds_per_query > 0 for score in scores)

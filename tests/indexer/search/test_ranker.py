@@ -48,7 +48,7 @@ QUERIES = unit(12, 2)
 
 
 def plan(structure, *stages, candidates=200, effort=None, stop=None):
-    stages = tuple(FunnelStage(*one) for one in stages or [(D, K)])
+    stages = tuple(FunnelStage(*stage) for stage in stages or [(D, K)])
     return Plan(stages[-1].keep, DS, candidates, effort, stages, structure, stop=stop)
 
 
@@ -86,8 +86,8 @@ def test_a_funnel_is_the_naive_one(rankers, stages):
     for structure in ("flat", SCAN):
         _, rows, told = rank(rankers["flat"], plan(structure, *stages, candidates=150))
         assert rows.tolist() == expected
-        assert [(one.dims, one.candidates_out) for one in told] == [(DS, 150), *stages]
-        assert [one.candidates_in for one in told] == [N, 150, *(keep for _, keep in stages[:-1])]
+        assert [(stage.dims, stage.candidates_out) for stage in told] == [(DS, 150), *stages]
+        assert [stage.candidates_in for stage in told] == [N, 150, *(keep for _, keep in stages[:-1])]
 
 
 SELECTIVITIES = [1, 2, 3, 30, 300, 1000, 2000, 2900, 3000]  # of 3,000 rows, so 0.03 % to 100 %

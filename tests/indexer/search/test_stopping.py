@@ -166,10 +166,10 @@ def test_the_answer_is_that_of_reading_all_as_often_as_stated():
 def test_threads_change_nothing(threads):
     case = Case(1, "float16")
     for rule in (CERTIFIED, StopRule(gap=0.1)):
-        for one, many in zip(
+        for alone, many in zip(
             case.stopping(4, rule, case.norms), case.stopping(4, rule, case.norms, threads), strict=True
         ):
-            np.testing.assert_array_equal(one, many)
+            np.testing.assert_array_equal(alone, many)
 
 
 def test_no_queries_and_no_candidates():
