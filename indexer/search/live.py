@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from indexer.errors import BundleError, PrunedError
-from indexer.lexical import LiveLexical
 from indexer.search.delta import Delta
 from indexer.search.filter_cache import FilterCache
 from indexer.search.generation import OpenedGeneration, Verify
+from indexer.search.live_lexical import LiveLexical
 from indexer.search.view import View
 from indexer.storage.documents import StoredDocument
 from indexer.storage.generations import Generations

@@ -13,11 +13,11 @@ from indexer.filters import Filter
 from indexer.kernels.merging import merged, without
 from indexer.kernels.rows import Rows
 from indexer.kernels.rowset import RowSet
-from indexer.lexical import LiveLexical
 from indexer.plan import SCAN, Plan
 from indexer.search.delta import DeltaView
 from indexer.search.filter_cache import FilterCache, Selection
 from indexer.search.generation import OpenedGeneration
+from indexer.search.live_lexical import LiveLexical
 from indexer.search.results import StageClock
 from indexer.storage.documents import StoredDocument
 from models.nesting import Vectors, truncate

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from indexer.lexical.base import LexicalIndex
+from indexer.lexical import LexicalIndex
 from indexer.search.delta import DeltaView
 from indexer.search.filter_cache import Selection
 from models.nesting import Vectors
