@@ -58,7 +58,7 @@ BODIES = st.one_of(
     st.builds(
         lambda number, text: f'{{"number": {number}, "text": {text}}}'.encode(),
         st.sampled_from(["3", "-1", '"3"', "true", "2.5", "null", "9" * 5000]),
-        st.sampled_from(['"a"', "null", "3", '"\\ud800"', '"\\u0000"']),
+        st.sampled_from(['"a"', "null", "3", '"\\u0000"']),
     ),
     st.binary(max_size=20),
 )
