@@ -1,14 +1,17 @@
+import asyncio
 import signal
 import threading
 import time
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as runs
 from hypothesis import strategies as st
 
+from indexer import BundleNotFoundError
 from service import Settings, create_app
-from service.http.server import DrainingServer, uvicorn_config
+from service.http.server import DrainingServer, running, serve, uvicorn_config
 from tests.service.sockets import talk
 
 
@@ -37,7 +40,7 @@ def test_an_upgrade_is_not_followed(address):
     assert talk(address, head + more, patience=0.5).startswith(b"HTTP/1.1 200 ")
 
 
-@settings(max_examples=40)
+@runs(max_examples=40)
 @given(st.binary(max_size=200), st.booleans())
 def test_no_bytes_give_a_server_error(address, sent, plausible):
     if plausible:
@@ -67,3 +70,46 @@ def test_a_stopping_service_is_unready_first_and_answers_to_the_end(root):
     finally:
         server.should_exit = True
         thread.join()
+
+
+QUIET = {"port": 0, "auth": "off", "log_level": "critical", "watch_share": 0}
+
+
+def test_a_service_that_cannot_open_its_index_ends_with_the_reason(tmp_path):
+    with pytest.raises(BundleNotFoundError, match="no index is published"):
+        serve(Settings(index=tmp_path, **QUIET))
+
+
+def test_a_service_that_was_stopped_ends_quietly(tmp_path, monkeypatch):
+    monkeypatch.setattr(DrainingServer, "run", lambda server: None)
+    serve(Settings(index=tmp_path, **QUIET))
+
+
+def test_without_draining_and_at_a_second_signal_a_server_stops_at_once(root):
+    for seconds, signals in ((0, 1), (60, 2)):
+        settings = Settings(index=root, drain_seconds=seconds, **QUIET)
+        app = create_app(settings)
+        engine = app.state.engine
+        server = DrainingServer(uvicorn_config(settings, app), engine)
+
+        async def stop(engine=engine, server=server, signals=signals):
+            await engine.load()
+            for _ in range(signals):
+                assert not server.should_exit
+                server.handle_exit(signal.SIGTERM, None)
+            await engine.close()
+
+        asyncio.run(stop())
+        assert server.should_exit
+        assert engine.draining is bool(seconds)
+
+
+def test_running_raises_what_keeps_the_index_from_being_opened(tmp_path):
+    with pytest.raises(BundleNotFoundError, match="no index is published"), running(Settings(index=tmp_path, **QUIET)):
+        pass
+
+
+def test_running_gives_up_after_its_timeout(tmp_path):
+    settings = Settings(index=tmp_path, wait=True, follow_seconds=0.05, **QUIET)
+    with pytest.raises(TimeoutError, match=r"was not ready after 0 seconds"), running(settings, timeout=0.1):
+        pass
