@@ -6,11 +6,11 @@ AdaptiveRetrievalError
 │   └── ImageError                an image cannot be read
 ├── RejectedRowError          a row of a file cannot be used; the other rows can
 ├── ModelError                a model cannot be found or loaded
-├── TrainingError             a training run cannot start or go on
+├── TrainingError             a training run cannot start, resume or continue
 ├── OptionalDependencyError   an optional package is not installed
 └── BundleError, SearchError … see ``indexer.errors``
 
-Every message gives the value seen, what is allowed, and where there is one the next step.
+Every message gives the value, what is allowed and, if possible, the next step.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 
 
 class AdaptiveRetrievalError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of all errors that this project raises deliberately."""
 
 
 class InvalidOptionError(AdaptiveRetrievalError, ValueError):
-    """An option or argument lies outside what is allowed.
+    """An option or argument is invalid.
 
     Attributes:
-        param: the option's name, so that a front end can point at it.
+        param: name of the option, for front ends to point at.
     """
 
     def __init__(self, param: str, message: str) -> None:
@@ -42,7 +42,7 @@ class ImageError(DataError):
     """An image cannot be read.
 
     Attributes:
-        reason: why, without the file's name.
+        reason: the problem, without the name of the file.
     """
 
     def __init__(self, source: str | Path | bytes, reason: str) -> None:
@@ -60,7 +60,7 @@ class ModelError(AdaptiveRetrievalError):
 
 
 class TrainingError(AdaptiveRetrievalError):
-    """A training run cannot start or go on."""
+    """A training run cannot start, resume or continue."""
 
 
 class OptionalDependencyError(AdaptiveRetrievalError, ImportError):

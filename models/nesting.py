@@ -1,4 +1,4 @@
-"""What a nested (Matryoshka) embedding is: its sizes, their weights, and the one way to cut it."""
+"""Nested (Matryoshka) embeddings: their sizes and loss weights, and the function that truncates them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,41 @@ from models.errors import InvalidOptionError
 Vectors = npt.NDArray[np.float32]
 
 SMALLEST_SIZE = 8
-"""Prefixes under 8 dimensions are unusable (MRL paper, section 5 ablations): halving stops here."""
+"""Halving stops here: prefixes below 8 dimensions are unusable (MRL, section 5, ablations)."""
 
 
 def truncate(vectors: npt.NDArray[Any], size: int) -> Vectors:
-    """Cut vectors to their first ``size`` dimensions and normalise what is left to unit length.
+    """Truncate vectors to their first ``size`` dimensions and normalise the result to unit length.
 
-    A prefix of a unit vector is not a unit vector, so cutting without normalising ranks wrongly. Everything in
-    this project that shortens an embedding goes through this function.
+    A prefix of a unit vector is not a unit vector, so truncating without normalising ranks incorrectly. All code of
+    this project that shortens an embedding calls this function.
+
+    >>> truncate(np.array([[3.0, 4.0, 12.0]]), 2)
+    array([[0.6, 0.8]], dtype=float32)
 
     Args:
-        vectors: shape (..., D), any floating type.
+        vectors: shape (..., D), any floating-point type.
         size: dimensions to keep, 1 ≤ size ≤ D.
 
     Returns:
-        float32, shape (..., size), a new array. A prefix that is all zeros has no direction and stays zero.
+        A new array, float32, shape (..., size). An all-zero prefix has no direction and stays zero.
 
     Raises:
         InvalidOptionError: ``size`` is not between 1 and D.
     """
     dimension = vectors.shape[-1]
     if not 1 <= size <= dimension:
-        raise InvalidOptionError("dims", f"cannot cut to {size} dimensions: allowed are 1 to {dimension}")
+        raise InvalidOptionError("dims", f"cannot truncate to {size} dimensions: allowed are 1 to {dimension}")
     prefix = np.array(vectors[..., :size], dtype=np.float32, order="C")
     _normalise(prefix.reshape(-1, size))
     return prefix
 
 
-# Compiled, because a search of one query spends less time in its shortlist than NumPy does in these few operations.
+# Compiled because NumPy takes longer for these few operations than a search for one query spends in its shortlist.
 @compiled
 def _normalise(rows: Vectors) -> None:
     for i in range(rows.shape[0]):
-        square = 0.0  # in float64, where the squares of all float32 numbers have room
+        square = 0.0  # float64, because the squares of large float32 numbers overflow
         for j in range(rows.shape[1]):
             square += np.float64(rows[i, j]) * np.float64(rows[i, j])
         norm = np.sqrt(square)
@@ -57,11 +60,19 @@ def _normalise(rows: Vectors) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Nesting:
-    """The nested sizes m₁ < m₂ < … < D of an embedding and the weight cₘ of each in the loss (MRL, equation 1).
+    """The nested sizes m₁ < m₂ < … < D of an embedding, and the weight cₘ of each in the loss (MRL, equation 1).
+
+    >>> Nesting((64, 128, 256))
+    >>> Nesting((64, 256), weights=(2.0, 1.0))
+    >>> Nesting.halving(256)  # sizes 8, 16, 32, 64, 128 and 256
+    >>> Nesting.parse("64,128,256")
 
     Attributes:
-        sizes: strictly increasing, the last one is the full dimension D.
-        weights: one positive number a size; all 1 where not given, as in the paper.
+        sizes: strictly increasing; the last is the full dimension D.
+        weights: one positive number per size; by default all 1, as in the paper.
+
+    Raises:
+        InvalidOptionError: sizes do not increase, or the weights do not match them.
     """
 
     sizes: tuple[int, ...]
@@ -82,7 +93,7 @@ class Nesting:
 
     @classmethod
     def halving(cls, dimension: int, smallest: int = SMALLEST_SIZE) -> Nesting:
-        """Sizes from ``dimension`` down by halves, while whole and at least ``smallest`` (the paper's choice)."""
+        """Return ``dimension`` and its halves down to ``smallest``, as long as they are whole (as in the paper)."""
         sizes = [dimension]
         while sizes[-1] % 2 == 0 and sizes[-1] // 2 >= smallest:
             sizes.append(sizes[-1] // 2)
@@ -90,7 +101,7 @@ class Nesting:
 
     @classmethod
     def parse(cls, sizes: str, weights: str | None = None) -> Nesting:
-        """Read sizes, and weights where given, from comma-separated text such as ``32,64,128``."""
+        """Parse sizes and optional weights from comma-separated text such as ``32,64,128``."""
         return cls(tuple(_numbers("sizes", sizes, int)), tuple(_numbers("weights", weights, float)) if weights else ())
 
     @property
@@ -100,20 +111,20 @@ class Nesting:
 
     @property
     def shortlist_size(self) -> int:
-        """The size a shortlist uses when nobody chooses: the smallest trained one of at least D/4 and 128.
+        """The default prefix size of a shortlist: the smallest trained size of at least D/4 and 128.
 
-        Shorter prefixes lose candidates that no rerank can bring back; docs/design.md has the measurement.
+        Shorter prefixes miss candidates that no rerank can recover; docs/design.md has the measurement.
         """
         wanted = max(128, self.dimension // 4)
         return next((size for size in self.sizes if size >= wanted), self.dimension)
 
     def to_json(self) -> dict[str, list[int] | list[float]]:
-        """Plain lists, for a JSON file."""
+        """Return plain lists, for a JSON file."""
         return {"sizes": list(self.sizes), "weights": list(self.weights)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Nesting:
-        """Inverse of :meth:`to_json`."""
+        """Return the nesting that :meth:`to_json` wrote."""
         return cls(tuple(value["sizes"]), tuple(value["weights"]))
 
 

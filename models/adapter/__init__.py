@@ -1,4 +1,4 @@
-"""A learned rotation that makes the vectors of an existing model nested."""
+"""Adapters: a learned rotation that makes the vectors of an existing model nested."""
 
 from models.adapter.adapter import Adapter
 

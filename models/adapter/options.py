@@ -1,4 +1,4 @@
-"""What decides an adapter besides the vectors it is learned from."""
+"""Options of an adapter."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from models.nesting import Nesting
 _SMALLEST = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterOptions:
     """Everything that decides an adapter besides the vectors.
 
+    >>> AdapterOptions(sizes=(64, 128, 256), max_seconds=60)
+
     Attributes:
-        sizes: prefix sizes to learn for, increasing; D is added where it is missing. Powers of two from 16 up to
-            under D where None.
-        steps: batches, at most.
-        max_seconds: learning ends after this many; the best map so far is kept.
-        batch_size: queries a step.
-        neighbours: nearest documents of each query; those of all queries of a batch are ranked for each of them.
-        temperature: what cosines are divided by.
-        learning_rate: the peak; linear warm-up, then linear to zero.
-        validation: share of documents, and of queries, held out.
-        evaluate_every: steps between validations.
-        seed: of the split and the order.
+        sizes: increasing prefix sizes; D is appended if missing. If None, the powers of two from 16 below D.
+        steps: maximum number of steps.
+        max_seconds: time limit; the best map so far is kept.
+        batch_size: queries per step.
+        neighbours: nearest documents per query; those of all queries of a batch are ranked for each of them.
+        temperature: divisor of cosines.
+        learning_rate: the peak; linear warm-up, then linear decay to zero.
+        validation: share of the documents, and of the queries, held out.
+        evaluate_every: steps between evaluations.
+        seed: seed of the split and the order.
         device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InvalidOptionError: an option is out of range.
     """
 
     sizes: tuple[int, ...] | None = None
@@ -50,13 +54,13 @@ class AdapterOptions:
             if not 0 < getattr(self, name) < math.inf:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give a positive number")
         if not 0.05 <= self.validation <= 0.5:
-            raise InvalidOptionError("validation", f"validation share {self.validation}: give one from 0.05 to 0.5")
+            raise InvalidOptionError("validation", f"validation share {self.validation}: give a share from 0.05 to 0.5")
 
     def nesting(self, dimension: int) -> Nesting:
-        """The sizes to learn for, and D after them.
+        """Return the sizes to learn for, with D as the last.
 
         Raises:
-            InvalidOptionError: sizes that do not increase, reach beyond D, or none below it.
+            InvalidOptionError: the sizes do not increase, exceed D, or none is below it.
         """
         if self.sizes is None:
             powers = tuple(2**power for power in range(dimension.bit_length()) if _SMALLEST <= 2**power < dimension)

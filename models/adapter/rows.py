@@ -1,4 +1,4 @@
-"""The vectors an adapter is learned from, and those it is measured by."""
+"""The training and validation vectors of an adapter."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _QUERY_SHARE = 4
 
 @dataclass(frozen=True, slots=True)
 class AdapterRows:
-    """Different unit rows to learn from and to validate by; no row is in two parts.
+    """Distinct unit rows to train and to validate on; no row is in two parts.
 
     Attributes:
-        documents, queries: to learn from.
-        held_documents, held_queries: to validate by; at most 8,000 and 1,000.
+        documents, queries: training rows.
+        held_documents, held_queries: validation rows, at most 8,000 and 1,000.
     """
 
     documents: Vectors
@@ -32,18 +32,18 @@ class AdapterRows:
 
     @classmethod
     def split(cls, documents: Vectors, queries: Vectors | None, validation: float, seed: int) -> Self:
-        """Hold out a share of the documents and of the queries, after dropping zeros and repeats.
+        """Hold out a share of the documents and of the queries, after dropping zero and repeated rows.
 
         Args:
             documents: shape (N, D), any scale.
-            queries: shape (n, D), any scale. Where None, a quarter of each part of the documents serves as queries
-                for the rest: a document is its own nearest one, so it cannot be both.
-            validation: share held out.
-            seed: of the shuffles.
+            queries: shape (n, D), any scale. If None, a quarter of each part of the documents serves as queries for the
+                rest: a document is its own nearest neighbour, so it cannot be both.
+            validation: share to hold out.
+            seed: seed of the shuffles.
 
         Raises:
-            InvalidOptionError: vectors that are not finite, or queries of another dimension than the documents'.
-            TrainingError: fewer than max(400, D) different documents, or than 100 different queries.
+            InvalidOptionError: vectors are not finite, or queries and documents have different dimensions.
+            TrainingError: there are fewer than max(400, D) distinct documents, or fewer than 100 distinct queries.
         """
         rng = np.random.default_rng(seed)
         dimension = documents.shape[1]
@@ -52,18 +52,18 @@ class AdapterRows:
         held_documents, rows = rows[:held], rows[held:]
         if queries is None:
             held_queries, held_documents = np.split(held_documents, [len(held_documents) // _QUERY_SHARE])
-            asked, rows = np.split(rows, [len(rows) // _QUERY_SHARE])
+            training_queries, rows = np.split(rows, [len(rows) // _QUERY_SHARE])
         else:
             if queries.shape[1] != dimension:
                 raise InvalidOptionError(
-                    "queries", f"queries of {queries.shape[1]} dimensions for documents of {dimension}"
+                    "queries", f"queries of {queries.shape[1]} dimensions: the documents have {dimension}"
                 )
-            asked = rng.permutation(_distinct("queries", queries, _LEAST_QUERIES))
-            held_queries, asked = np.split(asked, [round(validation * len(asked))])
-        return cls(rows, asked, held_documents, held_queries[:_HELD_QUERIES])
+            training_queries = rng.permutation(_distinct("queries", queries, _LEAST_QUERIES))
+            held_queries, training_queries = np.split(training_queries, [round(validation * len(training_queries))])
+        return cls(rows, training_queries, held_documents, held_queries[:_HELD_QUERIES])
 
     def second_moment(self) -> npt.NDArray[np.float64]:
-        """Mean of x xᵀ over the rows to learn from, documents and queries counting alike: shape (D, D)."""
+        """Return the mean of x xᵀ over the training rows, shape (D, D); documents and queries have equal weight."""
         moments = []
         for rows in (self.documents, self.queries):
             exact = rows.astype(np.float64)
@@ -74,12 +74,12 @@ class AdapterRows:
 
 def _distinct(what: str, vectors: Vectors, least: int) -> Vectors:
     if not np.isfinite(vectors).all():
-        raise InvalidOptionError(what, f"the vectors of the {what} are not all finite numbers")
+        raise InvalidOptionError(what, f"{what} with NaN or infinite components: give finite vectors")
     rows = truncate(vectors, vectors.shape[1])
     kept = list({row.tobytes(): number for number, row in enumerate(rows) if row.any()}.values())
     if len(kept) < least:
         raise TrainingError(
-            f"{len(kept)} different {what} are too few to learn an adapter of {vectors.shape[1]} dimensions: "
+            f"{len(kept)} distinct {what} are too few to learn an adapter of {vectors.shape[1]} dimensions: "
             f"give at least {least}"
         )
     distinct: Vectors = rows[kept]

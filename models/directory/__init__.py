@@ -1,1 +1,1 @@
-"""A model as a directory: its record, its card, and how a new one takes its place."""
+"""Model directories: record, card, and atomic replacement."""

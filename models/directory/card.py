@@ -1,4 +1,4 @@
-"""The card of a trained model: ``README.md`` in its directory, in the form model hubs show."""
+"""Model cards: the ``README.md`` of a model directory, in the format of model hubs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LIBRARIES = (
 _TEXT_USAGE = """from models import load_encoder, truncate
 
 encoder = load_encoder("path/to/this/directory")
-vectors = encoder.encode_documents(["a text"])  # unit rows, $dimension wide
-short = truncate(vectors, $smallest)  # cut, then normalised
+vectors = encoder.encode_documents(["a text"])  # unit rows of $dimension dimensions
+short = truncate(vectors, $smallest)  # truncated and normalised
 
 # or, without this project
 from sentence_transformers import SentenceTransformer
@@ -44,8 +44,8 @@ $front
 
 $summary
 
-Every one of the prefixes $sizes of its $dimension dimensions is an embedding of its own (Matryoshka Representation
-Learning, [arXiv 2205.13147](https://arxiv.org/abs/2205.13147)): cut a vector to a size, normalise it, and use it.
+Each prefix of $sizes of its $dimension dimensions is an embedding itself (Matryoshka Representation Learning,
+[arXiv 2205.13147](https://arxiv.org/abs/2205.13147)): truncate a vector to one of these sizes and normalise it.
 
 ## Use
 
@@ -61,9 +61,9 @@ $metrics
 
 $training
 
-Sizes and their weights in the loss: $weights.
+Loss weights by size: $weights.
 
-## Made with
+## Versions
 
 $versions
 
@@ -73,19 +73,19 @@ Content hash (sha256 of weights, tokenizer and prompts): `$content_hash`
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What a card tells.
+    """The contents of a card.
 
     Attributes:
         title: a short name.
-        summary: what the model is and what made it, in a paragraph.
+        summary: a paragraph on what the model is and how it was made.
         nesting: sizes and loss weights.
-        content_hash: the encoder's.
-        training: rows of the training table, such as data, options and seed; values are shown as text.
-        metrics: name of a measure → value by size; the name tells on what (``nDCG@10, held-out pairs``).
-        base: the model it was made from; named in the front matter where it is a hub name.
-        tags: further tags of the front matter.
+        content_hash: of the encoder.
+        training: rows of the training table, such as data, options and seed.
+        metrics: values by size, by name; the name includes the data (``nDCG@10, held-out pairs``).
+        base: the base model; in the front matter only if it is a hub name.
+        tags: additional tags of the front matter.
         pipeline: the hub's name for the task.
-        usage: Python lines; how to encode where None.
+        usage: Python code; if None, how to encode texts.
     """
 
     title: str
@@ -100,8 +100,8 @@ class CardFacts:
     usage: str | None = None
 
 
-def write_card(directory: Path, facts: CardFacts) -> Path:
-    """Write the card into a model directory, over one that is there; return its path."""
+def write_card(directory: str | Path, facts: CardFacts) -> Path:
+    """Write or replace the card of a model directory; return its path."""
     nesting = facts.nesting
     numbers = {"dimension": nesting.dimension, "smallest": nesting.sizes[0]}
     text = _TEMPLATE.substitute(
@@ -112,18 +112,18 @@ def write_card(directory: Path, facts: CardFacts) -> Path:
         dimension=nesting.dimension,
         usage=Template(facts.usage or _TEXT_USAGE).safe_substitute(numbers),
         metrics=_metrics_table(facts.metrics),
-        training=_table(("what", "value"), [(name, _cell(value)) for name, value in facts.training.items()]),
+        training=_table(("option", "value"), [(name, _cell(value)) for name, value in facts.training.items()]),
         weights=", ".join(f"{size}: {weight:g}" for size, weight in zip(nesting.sizes, nesting.weights, strict=True)),
         versions=", ".join(f"{name} {number}" for name, number in _versions().items()),
         content_hash=facts.content_hash,
     )
-    path = directory / CARD_NAME
+    path = Path(directory) / CARD_NAME
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def _front_matter(facts: CardFacts) -> str:
-    # A path means nothing elsewhere, and a hub refuses it as a base.
+    # A local path is meaningless elsewhere, and hubs refuse it as a base.
     base = facts.base if facts.base and facts.base.count("/") == 1 and not Path(facts.base).exists() else None
     data = ModelCardData(
         library_name="sentence-transformers",
@@ -136,7 +136,7 @@ def _front_matter(facts: CardFacts) -> str:
 
 def _metrics_table(metrics: Mapping[str, Mapping[int, float]]) -> str:
     if not metrics:
-        return "Nothing was measured."
+        return "Not measured."
     sizes = sorted({size for by_size in metrics.values() for size in by_size})
     rows = [
         (str(size), *(f"{by_size[size]:.3f}" if size in by_size else "" for by_size in metrics.values()))

@@ -1,4 +1,4 @@
-"""The files of a model directory that this project adds or needs to understand."""
+"""The files that this project adds to a sentence-transformers directory."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from models.errors import ModelError
 from models.nesting import Nesting
 
 RECORD_NAME = "mrl.json"
-"""Beside the sentence-transformers files: nesting, training options and metrics of a model trained here."""
+"""Nesting, training options and metrics of a model that was trained here."""
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a model.
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file of a model directory.
 
     Raises:
         ModelError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
 
 
-def write_record(directory: Path, nesting: Nesting, **facts: Any) -> None:
-    """Write ``mrl.json``: the nesting, and how the model came to be."""
+def write_record(directory: str | Path, nesting: Nesting, **facts: Any) -> None:
+    """Write ``mrl.json``: the nesting, and how the model was made."""
     record = {"format": 1, "nesting": nesting.to_json(), **facts}
-    (directory / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (Path(directory) / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def recorded_nesting(directory: Path) -> Nesting | None:
-    """Return the nesting a model directory records, or None where it was not trained here."""
-    path = directory / RECORD_NAME
+def recorded_nesting(directory: str | Path) -> Nesting | None:
+    """Return the nesting in a model directory's record, or None if the model was not trained here.
+
+    Raises:
+        ModelError: the record is broken.
+    """
+    path = Path(directory) / RECORD_NAME
     if not path.exists():
         return None
     record = read_json(path)
@@ -44,10 +48,10 @@ def recorded_nesting(directory: Path) -> Nesting | None:
 
 
 def checked_nesting(model: str, dimension: int, *found: Nesting | None) -> Nesting:
-    """Return the first nesting given, or halving from D, after checking that it ends at D.
+    """Return the first nesting that is not None, or ``Nesting.halving(dimension)``, after checking its last size.
 
     Raises:
-        ModelError: the nesting's last size is not the model's dimension.
+        ModelError: the last size is not the model's dimension.
     """
     nesting = next((item for item in found if item is not None), None) or Nesting.halving(dimension)
     if nesting.dimension != dimension:

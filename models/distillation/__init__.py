@@ -1,1 +1,1 @@
-"""A static table, many times as fast, learned from a transformer."""
+"""Distillation: a static table learned from a transformer, many times as fast."""

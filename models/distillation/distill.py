@@ -127,7 +127,7 @@ def distill(
     precision = options.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
-    source = Teacher(encoder, out.with_name(out.name + "-teacher"), options.teacher_tokens, precision)
+    source = Teacher(encoder, out.with_name(out.name + "-teacher"), options.teacher_tokens, precision=precision)
     until = None if options.max_seconds is None else started + _TEACHER_SHARE * options.max_seconds
 
     def encode(what: str, texts: Sequence[str], until: float | None = None) -> Vectors:

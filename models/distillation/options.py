@@ -1,4 +1,4 @@
-"""What decides a distillation besides its texts and its teacher."""
+"""Options of distillation."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from models.nesting import Nesting
 from models.training.options import PRECISIONS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationOptions:
     """Everything that decides a student besides the texts, the pairs and the teacher.
 
+    >>> DistillationOptions(nesting=Nesting((64, 128, 256)), max_seconds=1800, assistant="wordllama")
+
     Attributes:
-        nesting: sizes and weights of the student; the last size is its width.
-        min_count: texts a word must occur in to have a row of its own.
-        teacher_tokens: the teacher reads this many tokens of a text.
+        nesting: sizes and loss weights of the student; the last size is its dimension.
+        min_count: minimum number of texts that contain a word for it to become a token.
+        teacher_tokens: number of tokens of a text that the teacher reads.
         precision: of the teacher: ``auto`` (bfloat16 on a GPU, float32 elsewhere), ``float32`` or ``bfloat16``.
-        max_texts: texts the teacher encodes, at most; all where None.
-        max_seconds: bound on the whole run. Two thirds go to the teacher at most; what it has not encoded by then is
-            not learned from, and the learning rate falls to zero by the end whatever has been done.
-        steps: batches trained, at most.
-        batch_size: texts, and as many pairs, a step.
-        learning_rate: the peak; linear warm-up over a tenth, then linear to zero.
-        assistant: a static table (``wordllama``, or a directory) whose vectors stand beside the teacher's in what the
-            student learns: a second source of what words mean, and one that a static student can copy. None leaves
-            it out.
-        assistant_weight: length of its vectors where the teacher's have length 1.
-        ranking: weight of the ranking loss on the shortest prefixes beside regression; 0 leaves it out.
-        contrast: weight of the contrastive loss beside the distillation losses; 0 leaves it out.
-        temperature: what cosines are divided by in InfoNCE and in the ranking loss.
-        validation: share of pairs held out.
-        seed: of the split, the order and the new columns.
+        max_texts: maximum number of texts the teacher encodes; None for all.
+        max_seconds: time limit of the whole run. The teacher gets at most two thirds of it; texts it has not encoded by
+            then are not used, and the learning rate reaches zero at the end in any case.
+        steps: maximum number of steps.
+        batch_size: texts, and pairs, per step.
+        learning_rate: the peak; linear warm-up over a tenth of the run, then linear decay to zero.
+        assistant: a static table (``wordllama``, or a directory) whose vectors the student learns together with the
+            teacher's: a second source of word meaning, in a form that a static student can copy. None for none.
+        assistant_weight: length of the assistant's vectors, relative to the teacher's.
+        ranking: weight of the ranking loss on the shortest prefixes; 0 for none.
+        contrast: weight of the contrastive loss; 0 for none.
+        temperature: divisor of cosines in InfoNCE and in the ranking loss.
+        validation: share of the pairs held out.
+        seed: seed of the split, the order and the new columns.
         device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InvalidOptionError: an option is out of range.
     """
 
     nesting: Nesting = field(default_factory=lambda: Nesting((32, 64, 128, 256, 512)))

@@ -1,4 +1,4 @@
-"""The texts a student is distilled on."""
+"""Reading the texts and pairs a student is distilled on."""
 
 from __future__ import annotations
 
@@ -17,35 +17,43 @@ from models.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class DistillationTexts:
-    """What was read.
+    """The result of :func:`read_texts`.
 
     Attributes:
-        texts: shuffled; every file gives as many to any beginning of the list, while it has some, as the others do,
-            and its queries count as a file of their own.
+        texts: shuffled, and taken from all files in turn, so that every prefix of the list has equal shares of them;
+            the queries of a file count as another file.
         pairs: (query, text) of the rows that have both.
-        passed_over: rows without a text.
+        skipped: number of rows without a text.
     """
 
     texts: list[str]
     pairs: list[Pair]
-    passed_over: int
+    skipped: int
 
 
-def read_texts(paths: Iterable[Path], text_field: str, query_field: str | None, seed: int) -> DistillationTexts:
-    """Read texts, and pairs where a field of queries is named, from the files :func:`models.data.rows.read_rows` knows.
+def read_texts(
+    paths: Iterable[str | Path], *, text_field: str = "text", query_field: str | None = None, seed: int = 0
+) -> DistillationTexts:
+    """Read texts and pairs from files of rows; see :func:`models.data.rows.read_rows` for the formats.
+
+    Args:
+        paths: the files.
+        text_field: field of the text.
+        query_field: field of a query that the text answers; if None, there are no pairs.
+        seed: seed of the shuffle.
 
     Raises:
         DataError: a file cannot be read, or no row of any file has a text.
     """
     sources: list[list[str]] = []
     pairs: list[Pair] = []
-    passed_over = 0
+    skipped = 0
     for path in paths:
         texts, queries = [], []
         for row in read_rows(path):
             text = "" if isinstance(row, BrokenRow) else text_of(row.fields.get(text_field))
             if isinstance(row, BrokenRow) or not text:
-                passed_over += 1
+                skipped += 1
                 continue
             texts.append(text)
             query = text_of(row.fields.get(query_field)) if query_field else ""
@@ -54,8 +62,8 @@ def read_texts(paths: Iterable[Path], text_field: str, query_field: str | None, 
                 pairs.append(Pair(query, text))
         sources += [texts, queries]
     if not any(sources):
-        raise DataError(f"no text in {passed_over} rows: name the field by --text-field, it was {text_field!r}")
-    return DistillationTexts(_interleaved(sources, seed), pairs, passed_over)
+        raise DataError(f"none of {skipped} rows has a text in field {text_field!r}: name the field by --text-field")
+    return DistillationTexts(_interleaved(sources, seed), pairs, skipped)
 
 
 def _interleaved(sources: Sequence[list[str]], seed: int) -> list[str]:

@@ -29,17 +29,17 @@ _CHECKPOINT_SECONDS = 60.0
 
 
 def distillation_loss(vectors: Tensor, targets: Tensor, nesting: Nesting) -> Tensor:
-    """Cosine regression onto the teacher's vectors, on every prefix the teacher is wide enough for.
+    """Cosine regression onto the teacher's vectors, on every prefix size up to the teacher's dimension.
 
-    Where the student is wider, one more prefix is as wide as the teacher; columns after it are left to other losses.
+    If the student is wider, the teacher's dimension T is one more size; the columns after it only have other losses.
 
     Args:
         vectors: the student's, shape (n, D), any scale.
-        targets: the teacher's, shape (n, T), unit rows, their information in front.
+        targets: the teacher's, shape (n, T), unit rows, leading dimensions first.
         nesting: sizes up to D.
 
     Returns:
-        The weighted mean over prefixes of 1 − cosine.
+        The weighted mean of 1 − cosine over the prefixes.
     """
     width = targets.shape[1]
     sizes = [size for size in nesting.sizes if size < width]
@@ -51,27 +51,27 @@ def distillation_loss(vectors: Tensor, targets: Tensor, nesting: Nesting) -> Ten
 
 
 def ranking_loss(vectors: Tensor, targets: Tensor, nesting: Nesting, temperature: float) -> Tensor:
-    """Listwise distillation: each text ranks the others of its batch as the teacher does, by the shortest prefixes.
+    """Listwise distillation on the shortest prefixes: each text ranks the other texts of its batch as the teacher does.
 
-    What a short prefix cannot hold of the teacher's vectors is left to it by regression, direction by direction; what
-    retrieval asks of it is the order. The sizes are those up to a quarter of the student's width, the first at least:
-    larger ones follow the teacher's vectors well enough for the order to come by itself.
+    A short prefix cannot hold the teacher's vectors, and regression decides direction by direction what it drops;
+    retrieval needs the order. The sizes are those up to a quarter of the student's dimension, at least the first.
+    Larger prefixes follow the teacher's vectors closely enough to have the right order without this loss.
 
     Args:
         vectors: the student's, shape (n, D), any scale.
         targets: the teacher's, shape (n, T), unit rows.
         nesting: sizes up to D.
-        temperature: what cosines are divided by.
+        temperature: divisor of cosines.
 
     Returns:
-        The weighted mean over those prefixes of :func:`models.training.losses.score_distillation`.
+        The weighted mean of :func:`models.training.losses.score_distillation` over those prefixes.
     """
     sizes = [size for size in nesting.sizes if size <= nesting.dimension // 4] or nesting.sizes[:1]
     short = Nesting(tuple(sizes), nesting.weights[: len(sizes)])
-    scores, itself = targets @ targets.T, torch.eye(len(targets), dtype=torch.bool, device=targets.device)
+    scores, same = targets @ targets.T, torch.eye(len(targets), dtype=torch.bool, device=targets.device)
 
     def base(prefixes: Tensor) -> Tensor:
-        return score_distillation(prefixes, prefixes, scores, temperature, exclude=itself)
+        return score_distillation(prefixes, prefixes, scores, temperature, exclude=same)
 
     return matryoshka(base, [vectors[:, : short.dimension]], short)[0] / sum(short.weights)
 
@@ -86,7 +86,7 @@ class TokenLists:
         self._tokens = np.fromiter((token for ids in lists for token in ids), np.int64, int(self._ends[-1]))
 
     def batch(self, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Give (tokens, offsets) of some texts, as ``EmbeddingBag`` takes them."""
+        """Return (tokens, offsets) of some texts, the arguments of ``EmbeddingBag``."""
         tokens = np.concatenate([self._tokens[self._starts[row] : self._ends[row]] for row in rows])
         lengths = self._ends[rows] - self._starts[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])

@@ -1,4 +1,4 @@
-"""The words of a static student: its teacher's, and those of the texts that its teacher knows only in pieces."""
+"""The vocabulary of a static student: the teacher's tokens, and words of the texts that the teacher splits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.nesting import Vectors
 _UNUSED = re.compile(r"\[unused\d+\]")
 _BLOCK = 4096
 _COMMON = 1e-3
-"""a in :func:`down_weighted`."""
+"""The constant a of :func:`down_weighted`."""
 _NEW_COLUMN_SCALE = 0.1
 
 
@@ -28,9 +28,9 @@ class Vocabulary:
     """A student's tokens.
 
     Attributes:
-        tokenizer: cuts no text and adds no special tokens.
+        tokenizer: does not truncate and adds no special tokens.
         texts: the text of each token, for the teacher to encode.
-        frequencies: share of the texts that each token occurs in, shape (tokens,).
+        frequencies: share of the texts that contain each token, shape (tokens,).
     """
 
     tokenizer: Tokenizer
@@ -41,26 +41,28 @@ class Vocabulary:
 def student_vocabulary(teacher: Tokenizer, texts: Iterable[str], min_count: int) -> Vocabulary:
     """Add the words of the texts to a WordPiece tokenizer.
 
-    A static student has no layer that could put the pieces of a word together again, so a word is worth a row of its
-    own as soon as it occurs often enough to be learned. WordPiece takes the longest match, so a new word is found
-    whole and all other texts are cut as before.
+    A static student has no layer that could recombine the pieces of a word, so every word that is frequent enough to be
+    learned gets a row of its own. WordPiece takes the longest match: new words become single tokens, and all other
+    texts are tokenized as before.
 
     Args:
         teacher: a WordPiece tokenizer.
-        texts: what words are counted in; a text counts a word once.
-        min_count: texts a word must occur in.
+        texts: texts to count words in; a text counts a word once.
+        min_count: minimum number of texts that contain a new word.
 
     Raises:
-        ModelError: the tokenizer is of another kind.
+        ModelError: the tokenizer is not a WordPiece tokenizer.
     """
     definition = json.loads(teacher.to_str())
     kind = definition["model"]["type"]
     if kind != "WordPiece":
-        raise ModelError(f"the teacher's tokenizer is of type {kind}: a student can be made of WordPiece ones only")
+        raise ModelError(
+            f"the teacher's tokenizer is of type {kind}: give a teacher with a WordPiece tokenizer, such as a BERT"
+        )
     texts = list(texts)
     known = {token: number for token, number in definition["model"]["vocab"].items() if not _UNUSED.fullmatch(token)}
     counts = _word_counts(teacher, texts)
-    # Most frequent first, and by the alphabet among equals: the same texts give the same rows.
+    # Most frequent first, ties in alphabetical order: the same texts give the same rows.
     new = [word for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= min_count]
     tokens = sorted(known, key=lambda token: known[token]) + [word for word in new if word not in known]
     definition["model"]["vocab"] = {token: number for number, token in enumerate(tokens)}
@@ -75,7 +77,7 @@ def student_vocabulary(teacher: Tokenizer, texts: Iterable[str], min_count: int)
 
 
 def _word_counts(tokenizer: Tokenizer, texts: list[str]) -> Counter[str]:
-    """Count the words of letters only that are longer than two, as the tokenizer normalises and splits them."""
+    """Count the alphabetic words of three letters or more, as the tokenizer normalises and splits them."""
     counts: Counter[str] = Counter()
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
@@ -93,36 +95,36 @@ def _frequencies(tokenizer: Tokenizer, texts: list[str], tokens: int) -> npt.NDA
 
 
 def down_weighted(words: Vectors, frequencies: npt.NDArray[np.float64]) -> Vectors:
-    """Scale tokens' vectors down where they are common: a / (a + p), SIF (Arora et al. 2017, section 3).
+    """Scale the vectors of common tokens down by a / (a + p), SIF (Arora et al. 2017, section 3).
 
     Args:
         words: shape (tokens, T).
-        frequencies: share p of the texts that holds each token.
+        frequencies: share p of the texts that contain each token.
     """
     return words * (_COMMON / (_COMMON + frequencies)).astype(np.float32)[:, None]
 
 
 def assistant_words(assistant: StaticEncoder, words: Sequence[str]) -> Vectors:
-    """Give a static table's rows for another vocabulary, shape (words, T), of mean length 1.
+    """Return the vectors of words by a static table, shape (words, T), with a mean length of 1.
 
-    A word is the sum of its tokens there, as in the mean of a text; its length is kept, which says how much it weighs.
+    A word is the sum of its tokens, as in the mean of a text; relative lengths, which are weights, are kept.
     """
     rows: Vectors = assistant.token_counts(list(words)) @ assistant.table
     return rows / np.float32(np.linalg.norm(rows, axis=1).mean() or 1)
 
 
 def student_table(words: Vectors, texts: Vectors, width: int, seed: int) -> tuple[Vectors, Vectors]:
-    """Make the table a student begins with.
+    """Return the initial table of a student.
 
     Args:
-        words: vectors of the tokens, shape (tokens, T); their length is their weight.
-        texts: vectors of many texts, shape (n, T); they say which directions matter.
-        width: D. Columns beyond T are random and small: room for training to use.
-        seed: of those.
+        words: vectors of the tokens, shape (tokens, T); their lengths are weights.
+        texts: vectors of many texts, shape (n, T), which determine the important directions.
+        width: D. Columns after T are small random numbers, for training to use.
+        seed: seed of those columns.
 
     Returns:
-        The table, shape (tokens, D), and the rotation of the teacher's space that puts its information first (PCA
-        without centring, so that cosines stay), shape (T, T): the table's first columns are words @ rotation.
+        The table, shape (tokens, D), and the rotation of the teacher's space, shape (T, T), that orders its directions
+        by importance (PCA without centring, which keeps cosines). The first columns of the table are words @ rotation.
     """
     _, directions = np.linalg.eigh(texts.T @ texts)
     rotation = np.ascontiguousarray(directions[:, ::-1], dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Contrastive training, and what every kind of training shares."""
+"""Contrastive training, and what all kinds of training share: loop, losses, checkpoints."""

@@ -1,4 +1,4 @@
-"""Gradients of a contrastive loss over a batch larger than memory or than one process."""
+"""Gradients of a contrastive loss over batches that exceed the memory or are spread over processes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def cached_backward(
     chunk: int,
     processes: Processes,
 ) -> Tensor:
-    """Gradient caching (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup").
+    """Backpropagate a contrastive loss with gradient caching (Gao et al. 2021, arXiv 2101.06983, section 3.2).
 
-    A contrastive loss couples all rows of a batch, but only through their vectors. So the batch is encoded in chunks
-    without a graph; the loss and its gradient by each vector are computed on all of them; then each chunk is encoded
-    again, with a graph, and the gradient of its vectors goes on into the weights (section 3.2). The result is the
-    gradient of the plain big batch. Among several processes each encodes a share of the chunks; vectors are exchanged
-    before the loss, weight gradients are left for the caller to add up.
+    A contrastive loss couples all rows of a batch, but only through their vectors. The batch is encoded in chunks
+    without a graph; the loss and its gradient with respect to the vectors are computed on all of them; then each chunk
+    is encoded again, with a graph, and the gradient of its vectors is backpropagated into the weights. The result is
+    the gradient of the whole batch. Each of several processes encodes a share of the chunks. Vectors are exchanged
+    before the loss; the caller sums the weight gradients.
 
     Args:
-        encode: gives the vectors of some rows of a side, shape (rows, D), from (number of the side, rows).
-        lengths: rows of each side; a side is one of the loss's arguments.
+        encode: called with (number of a side, rows), returns their vectors, shape (rows, D).
+        lengths: number of rows of each side; the sides are the arguments of the loss.
         dimension: D.
-        loss: a scalar from one tensor (rows, D) a side.
+        loss: computes a scalar from one tensor of shape (rows, D) per side.
         chunk: rows encoded at once.
         processes: the processes of the run.
 
     Returns:
         The loss, without a graph.
     """
-    # Dealt out by turns, so that the shares of two processes differ by one chunk at most.
+    # Dealt in turns, so that the shares of two processes differ by at most one chunk.
     chunks = [(side, slice(i, i + chunk)) for side, length in enumerate(lengths) for i in range(0, length, chunk)]
     own = chunks[processes.rank :: processes.count]
     device = processes.device
@@ -68,7 +68,7 @@ def _random_state() -> RandomState:
 
 @contextmanager
 def _same_randomness(state: RandomState) -> Iterator[None]:
-    """Draw the same dropout masks as when the state was taken: both passes of a chunk must be of one function."""
+    """Restore the random state: both passes of a chunk need the same dropout masks."""
     with torch.random.fork_rng():
         torch.set_rng_state(state[0])
         if state[1] is not None:

@@ -1,4 +1,4 @@
-"""Base losses on embeddings, and the Matryoshka loss that puts any of them on every prefix."""
+"""Base losses on embeddings, and the Matryoshka loss that applies any of them to every prefix."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
 _NO_SCORE = -1e4
-"""Under any score over any temperature; its softmax is 0."""
+"""Below every score divided by a temperature; its softmax is 0."""
 
 
 def weighted_sum(losses: Mapping[int, Tensor], nesting: Nesting) -> Tensor:
-    """Σₘ cₘ · Lₘ (MRL, equation 1): one number out of the losses of all sizes.
+    """Return Σₘ cₘ · Lₘ, the weighted sum of the losses of all sizes (MRL, equation 1).
 
     Args:
         losses: a scalar for each of the nesting's sizes, by size.
         nesting: the sizes m and their weights cₘ.
 
     Raises:
-        InvalidOptionError: the losses are of other sizes than the nesting's.
+        InvalidOptionError: the losses have other sizes than the nesting.
     """
     if set(losses) != set(nesting.sizes):
         raise InvalidOptionError(
@@ -37,14 +37,14 @@ def weighted_sum(losses: Mapping[int, Tensor], nesting: Nesting) -> Tensor:
 def matryoshka(
     loss: Callable[..., Tensor], embeddings: Sequence[Tensor], nesting: Nesting
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Put a base loss on every prefix: Σₘ cₘ · loss of the first m dimensions (MRL, equation 1).
+    """Apply a base loss to every prefix: Σₘ cₘ · loss of the first m dimensions (MRL, equation 1).
 
-    Each prefix is normalised on its own, as the paper does for contrastive training (section 3, ALIGN).
+    Each prefix is normalised separately, as in the paper's contrastive training (section 3, ALIGN).
 
     Args:
-        loss: takes the prefixes, in the order of the embeddings, and returns a scalar; further arguments of a base
-            loss are bound beforehand (``functools.partial``).
-        embeddings: each of shape (…, D), any scale; their number and first dimensions are the base loss's concern.
+        loss: takes one prefix per embedding, in the same order, and returns a scalar; bind further arguments with
+            ``functools.partial``.
+        embeddings: each of shape (…, D), any scale.
         nesting: sizes and weights; the last size is D.
 
     Returns:
@@ -58,17 +58,17 @@ def matryoshka(
 
 
 def info_nce(queries: Tensor, documents: Tensor, temperature: float, exclude: Tensor | None = None) -> Tensor:
-    """InfoNCE with in-batch and given negatives (van den Oord et al. 2018, equation 4).
+    """InfoNCE with in-batch and hard negatives (van den Oord et al. 2018, equation 4).
 
-    Document i belongs to query i. Every other document is a negative: those of the other queries, and those after
-    row n, which belong to no query (hard negatives).
+    Document i belongs to query i. All other documents are negatives: those of the other queries, and the hard
+    negatives after row n, which belong to no query.
 
     Args:
         queries: shape (n, m), unit rows.
         documents: shape (N, m), N ≥ n, unit rows.
-        temperature: what cosines are divided by.
-        exclude: bool, shape (n, N), True where document j is no negative for query i (it says the same as i's own).
-            The diagonal must be False.
+        temperature: divisor of cosines.
+        exclude: bool, shape (n, N), True if document j is not a negative for query i, such as a duplicate of its
+            document. The diagonal must be False.
 
     Returns:
         The mean cross-entropy, a scalar.
@@ -82,7 +82,7 @@ def info_nce(queries: Tensor, documents: Tensor, temperature: float, exclude: Te
 def score_distillation(
     queries: Tensor, documents: Tensor, scores: Tensor, temperature: float, exclude: Tensor | None = None
 ) -> Tensor:
-    """Listwise distillation: KL divergence of the student's ranking of the documents from the teacher's.
+    """Listwise distillation: KL divergence between the teacher's and the student's ranking of the documents.
 
     Σᵢ KL(softmax(tᵢ/τ) ‖ softmax(sᵢ/τ)) / n, where row i of s holds the student's scores for query i and row i of t
     the teacher's (Hinton et al. 2015, section 2; over a list of documents as in Reddi et al. 2021, RankDistil).
@@ -91,22 +91,23 @@ def score_distillation(
         queries: shape (n, m), unit rows.
         documents: shape (N, m), unit rows.
         scores: shape (n, N), the teacher's cosines.
-        temperature: τ, for both sides.
-        exclude: bool, shape (n, N), True where document j does not belong to the list of query i.
+        temperature: τ, of both softmaxes.
+        exclude: bool, shape (n, N), True if document j is not in the list of query i.
 
     Returns:
-        A scalar, 0 where the student's scores differ from the teacher's by no more than a constant in each row.
+        A scalar; 0 if each row of the student's scores differs from the teacher's by a constant.
     """
-    found, wanted = queries @ documents.T / temperature, scores / temperature
+    student_scores, teacher_scores = queries @ documents.T / temperature, scores / temperature
     if exclude is not None:
-        # Finite, because 0 · ∞ is not 0.
-        found, wanted = found.masked_fill(exclude, _NO_SCORE), wanted.masked_fill(exclude, _NO_SCORE)
-    student, teacher = functional.log_softmax(found, dim=-1), functional.log_softmax(wanted, dim=-1)
+        # Finite because 0 · ∞ is not 0.
+        student_scores = student_scores.masked_fill(exclude, _NO_SCORE)
+        teacher_scores = teacher_scores.masked_fill(exclude, _NO_SCORE)
+    student, teacher = functional.log_softmax(student_scores, dim=-1), functional.log_softmax(teacher_scores, dim=-1)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
 def score_regression(queries: Tensor, documents: Tensor, scores: Tensor) -> Tensor:
-    """Mean squared difference of the student's cosines from the teacher's (similarity-preserving distillation).
+    """Mean squared difference between the student's and the teacher's cosines (similarity-preserving distillation).
 
     Args:
         queries: shape (n, m), unit rows.
@@ -119,8 +120,8 @@ def score_regression(queries: Tensor, documents: Tensor, scores: Tensor) -> Tens
 def cosine_regression(vectors: Tensor, targets: Tensor) -> Tensor:
     """Mean of 1 − cosine between each vector and its target.
 
-    Under :func:`matryoshka` both are cut, so targets order their information into prefixes (by PCA, say) and are as
-    wide as the vectors.
+    Under :func:`matryoshka` both are cut, so the targets must have the dimension of the vectors, with the most
+    important directions first (by PCA, for example).
 
     Args:
         vectors, targets: shape (n, m), unit rows.
@@ -129,11 +130,11 @@ def cosine_regression(vectors: Tensor, targets: Tensor) -> Tensor:
 
 
 def same_text(queries: list[str], documents: list[str]) -> Tensor:
-    """Mark in-batch pairs that are no negatives: bool (n, N), True where i ≠ j share a query or a document text.
+    """Return which documents are not negatives: bool, shape (n, N), True if i ≠ j share a query or a document text.
 
     Args:
         queries: n texts.
-        documents: N ≥ n texts; those after the n-th are hard negatives and belong to no query.
+        documents: N ≥ n texts; those after the n-th are hard negatives.
     """
     n = len(queries)
     marks = torch.zeros(n, len(documents), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What decides a training run besides its pairs and its base model."""
+"""Options of contrastive training."""
 
 from __future__ import annotations
 
@@ -11,28 +11,35 @@ from models.nesting import Nesting
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
-    """Everything that decides a run besides the pairs and the base model.
+    """Everything that decides a training run besides the pairs and the base model.
+
+    >>> TrainingOptions(nesting=Nesting((64, 128, 256)), epochs=3, max_seconds=600)
 
     Attributes:
-        nesting: sizes and weights; halving from D where None.
-        width: dimensions a static table is widened to before it trains; None to keep its own.
-        epochs: passes over the training pairs, at most.
-        batch_size: pairs a step; each one's document is a negative for all the others.
-        learning_rate: the peak; by kind of model where None. Linear warm-up over a tenth, then linear to zero.
-        temperature: what cosines are divided by in InfoNCE.
-        validation: share of pairs held out.
-        evaluate_every: steps between evaluations; once an epoch where None.
-        patience: evaluations without a better validation score before the run stops.
-        max_seconds: stop after this long, if given.
-        chunk: texts encoded at once, for batches that do not fit into memory (gradient caching: the result is the
-            same); the whole batch where None.
-        precision: ``auto`` (bfloat16 on a GPU, float32 elsewhere), ``float32`` or ``bfloat16`` (autocast; on the
-            CPUs measured it gains under a tenth). Loss, weights and optimizer are float32 always.
-        compile: run the model through ``torch.compile``: pays for a transformer that trains for long, not for a table.
-        seed: of the split, the order and torch.
+        nesting: sizes and loss weights; if None, the full size halved down to 8.
+        width: dimension to which a static table is widened before training; None to keep its own.
+        epochs: maximum number of passes over the training pairs.
+        batch_size: pairs per step; the document of each pair is a negative for all others.
+        learning_rate: the peak; if None, 5e-2 for static tables and 2e-5 for transformers. Linear warm-up over a tenth
+            of the steps, then linear decay to zero.
+        temperature: divisor of cosines in InfoNCE.
+        validation: share of the pairs held out.
+        evaluate_every: steps between evaluations; if None, once per epoch.
+        patience: evaluations without a better validation score after which training stops early.
+        max_seconds: time limit, if any.
+        chunk: texts encoded at once, for batches that do not fit into memory (gradient caching, with the same result);
+            if None, the whole batch.
+        precision: ``auto`` (bfloat16 on a GPU, float32 elsewhere), ``float32`` or ``bfloat16`` (autocast; under a tenth
+            faster on the CPUs measured). Loss, weights and optimizer state are always float32.
+        compile: run the model through ``torch.compile``: worth it for a transformer that trains for long, not for a
+            table.
+        seed: seed of the split, the order and torch.
         device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InvalidOptionError: an option is out of range.
     """
 
     nesting: Nesting | None = None
@@ -63,5 +70,6 @@ class TrainingOptions:
             raise InvalidOptionError("precision", f"precision {self.precision!r}: give one of {', '.join(PRECISIONS)}")
         if self.width is not None and self.nesting is not None and self.nesting.dimension != self.width:
             raise InvalidOptionError(
-                "width", f"width {self.width}: the nested sizes {list(self.nesting.sizes)} must end at it"
+                "width",
+                f"width {self.width}: the last of the nested sizes {list(self.nesting.sizes)} must be the width",
             )

@@ -1,4 +1,4 @@
-"""Between encoders, which only encode, and modules, whose weights train."""
+"""Conversion between encoders, which only encode, and modules with trainable weights."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from models.errors import InvalidOptionError, TrainingError
 from models.nesting import Nesting
 
 _NEW_COLUMN_SCALE = 0.1
-"""Of the table's own spread: small, so that a widened table ranks as before until it is trained."""
+"""Relative to the spread of the table: small, so that a widened table ranks as before until it is trained."""
 
 
 def widened(encoder: Encoder, width: int, seed: int) -> StaticEncoder:
-    """Append random columns to a static table: room for training to use, after the dimensions it already has.
+    """Append random columns to a static table, for training to use.
 
     Args:
-        encoder: its vectors are the first dimensions of the result's, up to scale.
+        encoder: its vectors become the first dimensions of the result's, up to scale.
         width: the new D, above the encoder's.
-        seed: of the new columns.
+        seed: seed of the new columns.
 
     Returns:
-        An encoder whose nesting is halving from ``width``.
+        An encoder with the nesting ``Nesting.halving(width)``.
 
     Raises:
-        InvalidOptionError: not a static table, or one that is that wide already.
+        InvalidOptionError: the encoder is not a static table, or is that wide already.
     """
     if not isinstance(encoder, StaticEncoder):
         raise InvalidOptionError(
-            "width", f"width {width}: only a static table can be widened, and {encoder.name!r} is a transformer"
+            "width", f"width {width}: only a static table can be widened, and {encoder.name!r} is none; omit the width"
         )
     if width <= encoder.dimension:
         raise InvalidOptionError(
-            "width", f"width {width}: {encoder.name!r} has {encoder.dimension} dimensions already, give more"
+            "width", f"width {width}: {encoder.name!r} already has {encoder.dimension} dimensions, give more"
         )
     shape = len(encoder.table), width - encoder.dimension
     new = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
@@ -49,10 +49,10 @@ def widened(encoder: Encoder, width: int, seed: int) -> StaticEncoder:
 
 
 def as_trainable(encoder: Encoder, device: str) -> SentenceTransformer:
-    """Turn an encoder into a module whose weights train; a static table is copied.
+    """Return an encoder as a module with trainable weights; a static table is copied.
 
     Raises:
-        TrainingError: an encoder of another making.
+        TrainingError: the encoder is neither a static table nor a sentence-transformers model.
     """
     if isinstance(encoder, StaticEncoder):
         tokenizer = Tokenizer.from_str(encoder.tokenizer.to_str())
@@ -61,11 +61,14 @@ def as_trainable(encoder: Encoder, device: str) -> SentenceTransformer:
         return SentenceTransformer(modules=[module], device=device, prompts=prompts)
     if isinstance(encoder, SentenceTransformerEncoder):
         return encoder.model
-    raise TrainingError(f"a base of type {type(encoder).__name__} cannot be trained")
+    kind = type(encoder).__name__
+    raise TrainingError(
+        f"a base of type {kind} cannot be trained: give a static table or a sentence-transformers model"
+    )
 
 
 def as_encoder(name: str, model: SentenceTransformer, nesting: Nesting, prompts: Prompts) -> Encoder:
-    """Wrap a model in training as an encoder; a static table by the faster encoder made for it."""
+    """Return a trained module as an encoder; a static table gets the faster encoder for tables."""
     if len(model) == 1 and isinstance(model[0], StaticEmbedding):
         table = model[0].embedding.weight.detach().cpu().numpy()
         return StaticEncoder(name, nesting, prompts, table, model[0].tokenizer)

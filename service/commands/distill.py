@@ -95,9 +95,9 @@ def distill(
         seed=seed,
         device=device,
     )
-    read = read_texts(texts, text_field, query_field, seed)
-    if read.passed_over:
-        note(f"skipped {read.passed_over} rows without a text in field {text_field!r}")
+    read = read_texts(texts, text_field=text_field, query_field=query_field, seed=seed)
+    if read.skipped:
+        note(f"skipped {read.skipped} rows without a text in field {text_field!r}")
     with DistillationProgress() as progress:
         result = run_distillation(
             read.texts, read.pairs, teacher, out, options, restart=restart, report=progress.report

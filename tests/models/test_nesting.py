@@ -35,7 +35,7 @@ def test_truncate_leaves_its_input_alone_and_returns_a_new_array():
 
 @pytest.mark.parametrize("size", [0, -1, 5])
 def test_truncate_names_the_sizes_it_allows(size):
-    with pytest.raises(InvalidOptionError, match=f"cannot cut to {size} dimensions: allowed are 1 to 4"):
+    with pytest.raises(InvalidOptionError, match=f"cannot truncate to {size} dimensions: allowed are 1 to 4"):
         truncate(np.ones((2, 4)), size)
 
 

@@ -102,7 +102,7 @@ def test_encoding_ends_in_time_and_too_few_texts_are_refused(tmp_path):
     with pytest.raises(ModelError, match="a Slow cannot take an adapter"):
         adapt_model(Slow(make_encoder()), make_texts(800), tmp_path / "out", short)
     assert calls == []
-    with pytest.raises(TrainingError, match="0 different documents are too few"):
+    with pytest.raises(TrainingError, match="0 distinct documents are too few"):
         adapt_model(make_encoder(), make_texts(800), tmp_path / "out", short)
     assert not (tmp_path / "out").exists()
 

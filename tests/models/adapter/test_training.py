@@ -133,9 +133,9 @@ def test_no_row_is_both_learned_from_and_measured_by():
 
 def test_too_little_data_is_refused():
     repeated = np.repeat(make_vectors(100, 0), 10, axis=0)
-    with pytest.raises(TrainingError, match=r"100 different documents are too few .* 24 dimensions: give at least 400"):
+    with pytest.raises(TrainingError, match=r"100 distinct documents are too few .* 24 dimensions: give at least 400"):
         learn_adapter(repeated, options())
-    with pytest.raises(TrainingError, match="50 different queries are too few"):
+    with pytest.raises(TrainingError, match="50 distinct queries are too few"):
         learn_adapter(make_vectors(600, 0), options(), make_vectors(50, 1))
     with pytest.raises(TrainingError, match="give at least 500"):
         learn_adapter(np.random.default_rng(0).normal(size=(450, 500)).astype(np.float32), options())
@@ -144,9 +144,9 @@ def test_too_little_data_is_refused():
 def test_vectors_that_cannot_be_used_are_refused():
     broken = make_vectors(600, 0)
     broken[5, 3] = np.nan
-    with pytest.raises(InvalidOptionError, match="documents are not all finite"):
+    with pytest.raises(InvalidOptionError, match="documents with NaN or infinite components"):
         learn_adapter(broken, options())
-    with pytest.raises(InvalidOptionError, match="queries of 8 dimensions for documents of 24"):
+    with pytest.raises(InvalidOptionError, match="queries of 8 dimensions: the documents have 24"):
         learn_adapter(make_vectors(600, 0), options(), make_vectors(200, 0)[:, :8])
 
 

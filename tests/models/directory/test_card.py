@@ -47,5 +47,5 @@ def test_only_a_hub_name_is_given_as_the_base(tmp_path):
 
 def test_without_metrics_it_says_so_and_usage_can_be_its_own(tmp_path):
     text = write_card(tmp_path, facts(metrics={}, usage="print($dimension)")).read_text()
-    assert "Nothing was measured." in text
+    assert "Not measured." in text
     assert "print(32)" in text

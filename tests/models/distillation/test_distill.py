@@ -185,7 +185,9 @@ def test_words_of_the_texts_become_tokens_in_order_of_frequency(teacher):
 
 def test_another_kind_of_tokenizer_is_refused(transformer_directory):
     tokenizer = SentenceTransformer(str(transformer_directory), device="cpu").tokenizer.backend_tokenizer
-    with pytest.raises(ModelError, match="the teacher's tokenizer is of type WordLevel: a student can be made of"):
+    with pytest.raises(
+        ModelError, match="the teacher's tokenizer is of type WordLevel: give a teacher with a WordPiece"
+    ):
         student_vocabulary(tokenizer, ["a"], 1)
 
 

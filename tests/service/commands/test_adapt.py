@@ -80,7 +80,7 @@ def test_a_model_gives_a_model_that_indexes_and_searches(mrl, model_directory, c
         (("wordllama", "--queries", "q.npy"), "--queries are vectors"),
         (("wordllama",), "a model needs texts to learn from: give --data FILE, --pairs FILE or both"),
         (("VECTORS", "--rows", "0"), "rows 0: give at least 1"),
-        (("VECTORS", "--rows", "100"), "100 different documents are too few"),
+        (("VECTORS", "--rows", "100"), "100 distinct documents are too few"),
         (("VECTORS", "--sizes", "32"), "sizes [32]: give sizes below the 24 dimensions"),
         (("missing.npy",), "cannot read vectors from missing.npy"),
         (("FLAT",), "holds float64 of shape (5,)"),

@@ -33,14 +33,14 @@ def test_wrong_fields_are_named(mrl, tmp_path, teacher):  # noqa: F811
     texts = write_lines(tmp_path / "texts.jsonl", [{"body": "red cat"}])
     status, _, err = mrl("distill", str(teacher), str(texts), "--out", str(tmp_path / "student"))
     assert status == 1
-    assert "no text in 1 rows: name the field by --text-field, it was 'text'" in err
+    assert "none of 1 rows has a text in field 'text': name the field by --text-field" in err
 
 
 def test_files_and_queries_share_any_beginning_of_the_texts(tmp_path):
     first = write_lines(tmp_path / "a.jsonl", [{"text": f"a{i}", "q": f"q{i}"} for i in range(5)])
     second = write_lines(tmp_path / "b.jsonl", [{"text": f"b{i}"} for i in range(20)])
-    read = read_texts([first, second], "text", "q", seed=0)
+    read = read_texts([first, second], text_field="text", query_field="q", seed=0)
     assert sorted(text[0] for text in read.texts[:9]) == ["a"] * 3 + ["b"] * 3 + ["q"] * 3
     assert len(read.texts) == 30
     assert read.pairs[0] == Pair("q0", "a0")
-    assert read.texts != read_texts([first, second], "text", "q", seed=1).texts
+    assert read.texts != read_texts([first, second], text_field="text", query_field="q", seed=1).texts
