@@ -11,12 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import BuildError, BuildOptions, Corpus, Generations, Index, SearchOptions, build_index
+from indexer import (
+    BuildError,
+    BuildOptions,
+    Corpus,
+    Fields,
+    Generations,
+    Index,
+    LexicalOptions,
+    SearchOptions,
+    build_index,
+)
 from indexer.building.build import BUILD_MARK
 from indexer.calibration import Target, calibrate_index
 from indexer.search.generation import OpenedGeneration
 from indexer.shortlist import shortlist_options
-from indexer.storage.manifest import Manifest
+from indexer.storage.manifest import Manifest, OptionFacts
 from models import InvalidOptionError, truncate
 from tests.conftest import make_encoder, make_texts, write_lines
 
@@ -81,7 +91,7 @@ def test_batches_do_not_change_what_is_built(corpus, tmp_path):
     assert content(folders[0]) == content(folders[1])
 
 
-def test_broken_rows_are_skipped_counted_and_listed_by_line(tmp_path):
+def test_invalid_rows_are_skipped_counted_and_listed_by_line(tmp_path):
     path = tmp_path / "corpus.jsonl"
     rows = [
         {"_id": "a", "text": "w1"},
@@ -111,7 +121,7 @@ def test_a_duplicate_in_the_same_batch_is_found_too(tmp_path):
     assert (result.rows, result.rejected) == (1, 1)
 
 
-def test_rows_whose_vector_is_not_finite_are_turned_away(tmp_path):
+def test_rows_whose_vector_is_not_finite_are_rejected(tmp_path):
     encoder = make_encoder()
     encoder.table[1] = np.nan
     rows = [{"_id": str(i), "text": f"w{i}"} for i in range(3)]
@@ -120,7 +130,7 @@ def test_rows_whose_vector_is_not_finite_are_turned_away(tmp_path):
     assert "the model gave NaN" in result.report.read_text()
 
 
-def test_broken_rows_can_be_fatal(tmp_path):
+def test_invalid_rows_can_be_fatal(tmp_path):
     path = write_lines(tmp_path / "c.jsonl", [{"_id": "a", "text": "w1"}, {"_id": "b"}])
     with pytest.raises(BuildError, match=r"c.jsonl line 2: missing text.*--on-error skip continues without it"):
         build_index(Corpus([path]), make_encoder(), tmp_path / "index", BuildOptions(on_error="fail"))
@@ -128,7 +138,7 @@ def test_broken_rows_can_be_fatal(tmp_path):
     assert (result.rows, result.rejected) == (1, 1)
 
 
-def test_a_corpus_without_a_document_is_an_error_that_a_corrected_call_gets_past(tmp_path):
+def test_a_corpus_without_a_document_is_an_error_and_a_corrected_call_succeeds(tmp_path):
     corpus = write_lines(tmp_path / "c.jsonl", [{"key": "a", "text": "w1"}])
     with pytest.raises(BuildError, match=r"none of the 1 rows is a document; .* Name the fields by --id-field"):
         build_index(Corpus([corpus]), make_encoder(), tmp_path / "index")
@@ -138,7 +148,7 @@ def test_a_corpus_without_a_document_is_an_error_that_a_corrected_call_gets_past
 
 
 @pytest.mark.parametrize("done", [0, 64, 320, 448])
-def test_an_interrupted_build_goes_on_without_encoding_again(corpus, tmp_path, done):
+def test_an_interrupted_build_resumes_without_encoding_again(corpus, tmp_path, done):
     options = BuildOptions(batch_size=64)
     with pytest.raises(OSError, match="power cut"):
         build_index(corpus, CountingEncoder(fail_after=done), tmp_path / "index", options)
@@ -150,7 +160,7 @@ def test_an_interrupted_build_goes_on_without_encoding_again(corpus, tmp_path, d
     assert content(result.path) == content(whole.path)
 
 
-def test_resuming_with_other_options_is_refused_and_no_resume_begins_anew(corpus, tmp_path):
+def test_resuming_with_other_options_is_refused_and_no_resume_starts_over(corpus, tmp_path):
     with pytest.raises(OSError, match="power cut"):
         build_index(corpus, CountingEncoder(fail_after=200), tmp_path / "index", BuildOptions(batch_size=64))
     other = BuildOptions(batch_size=64, vectors="float32")
@@ -162,7 +172,7 @@ def test_resuming_with_other_options_is_refused_and_no_resume_begins_anew(corpus
     assert Generations(tmp_path / "index").complete() == [result.generation]
 
 
-def test_a_damaged_mark_begins_anew(corpus, tmp_path):
+def test_a_damaged_mark_starts_over(corpus, tmp_path):
     with pytest.raises(OSError, match="power cut"):
         build_index(corpus, CountingEncoder(fail_after=200), tmp_path / "index", BuildOptions(batch_size=64))
     (tmp_path / "index" / "generations" / "000001" / BUILD_MARK).write_text("{")
@@ -245,7 +255,7 @@ def test_killed_at_every_step_the_earlier_generation_answers_and_the_rerun_finis
         assert not (result.path / BUILD_MARK).exists()
 
 
-def test_prefixes_the_structure_is_built_over_are_cut_and_normalised_again(corpus, tmp_path):
+def test_the_structure_is_built_over_truncated_and_normalised_prefixes(corpus, tmp_path):
     result = build_index(
         corpus, make_encoder(), tmp_path / "index", BuildOptions(dims=8, shortlist="flat", vectors="float32")
     )
@@ -264,7 +274,7 @@ def test_a_build_without_calibration_has_no_plans_until_it_is_calibrated(corpus,
     assert calibrate_index(tmp_path / "index", encoder=make_encoder()).plans == Manifest.read(result.path).plans != ()
 
 
-def test_a_build_killed_before_its_calibration_was_done_calibrates_when_it_goes_on(corpus, tmp_path, monkeypatch):
+def test_a_build_killed_in_its_calibration_calibrates_when_it_resumes(corpus, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("power cut")
 
@@ -306,3 +316,45 @@ def test_an_interrupted_build_with_another_target_is_refused(corpus, tmp_path):
     options = BuildOptions(batch_size=64, target=Target(recall=0.9))
     with pytest.raises(BuildError, match="differs in target"):
         build_index(corpus, make_encoder(), tmp_path / "index", options)
+
+
+def test_the_manifest_records_which_options_were_given_and_which_chosen(corpus, tmp_path):
+    def recorded(source=corpus, **options):
+        return Manifest.read(
+            build_index(source, make_encoder(), tmp_path / "index", BuildOptions(**options)).path
+        ).options
+
+    assert recorded(batch_size=50, keep=3) == OptionFacts(given={}, chosen=("dims", "shortlist"))
+    assert recorded(shortlist="hnsw", shortlist_values={"links": 8}, calibration=None).model_dump() == {
+        "given": {"shortlist": "hnsw", "shortlist_values": {"links": 8}, "calibration": None},
+        "chosen": ("dims",),
+    }
+    facts = recorded(
+        dims=8, target=Target(recall=0.9), filterable=("title",), lexical=LexicalOptions(language="german")
+    )
+    assert facts.chosen == ("shortlist",)
+    assert facts.given["filterable"] == ["title"]
+    assert (facts.given["dims"], facts.given["target"]["recall"], facts.given["lexical"]["language"]) == (
+        8,
+        0.9,
+        "german",
+    )
+    rows = [{"key": "a", "about": "w1"}]
+    other = Corpus([write_lines(tmp_path / "other.jsonl", rows)], Fields(id="key", text="about"))
+    assert recorded(other).given == {"fields": {"id": "key", "text": "about", "title": "title"}}
+
+
+def test_all_generations_share_the_id_of_the_first(corpus, tmp_path):
+    ids = {
+        Manifest.read(build_index(corpus, make_encoder(), tmp_path / name, BuildOptions()).path).index_id
+        for name in ("index", "index", "other")
+    }
+    assert len(ids) == 2
+    assert None not in ids
+
+
+def test_the_id_is_kept_if_the_files_of_all_generations_are_damaged(corpus, tmp_path):
+    path = build_index(corpus, make_encoder(), tmp_path / "index").path
+    before = Manifest.read(path).index_id
+    (path / "vectors.npy").write_bytes(b"")
+    assert Manifest.read(build_index(corpus, make_encoder(), tmp_path / "index").path).index_id == before

@@ -52,7 +52,7 @@ def test_a_compaction_holds_what_a_build_of_the_same_documents_holds(tmp_path, s
         assert (index.generation, len(index)) == ("000002", 208)
         assert index.search(QUERIES, EXACT).hits == hits
 
-    rows = [{"_id": one.id, **one.payload} for one in documents]
+    rows = [{"_id": document.id, **document.payload} for document in documents]
     corpus = Corpus([write_lines(tmp_path / "same.jsonl", rows)])
     options = BuildOptions(dims=16, vectors=storage)
     same = build_index(corpus, ENCODER, tmp_path / "same", options).path
@@ -63,6 +63,8 @@ def test_a_compaction_holds_what_a_build_of_the_same_documents_holds(tmp_path, s
     assert manifest.differing_files(result.path) == []
     first = Manifest.read(Generations(index.root).path("000001"))
     assert (manifest.shortlist, manifest.model, manifest.corpus) == (first.shortlist, first.model, first.corpus)
+    assert (manifest.index_id, manifest.options) == (first.index_id, first.options)
+    assert (manifest.rows, manifest.documents) == (208, 208)
     assert [plan.k for plan in manifest.plans] == [plan.k for plan in first.plans] == [10, 100]
 
 
@@ -117,7 +119,7 @@ def test_updates_during_a_compaction_apply_to_what_it_makes(tmp_path):
         assert (facts.upserts, facts.deletes) == (4, 2)
 
 
-def test_updates_that_no_kept_generation_needs_are_forgotten_and_a_late_reader_goes_over(tmp_path):
+def test_updates_that_no_kept_generation_needs_are_pruned_and_a_late_reader_reloads(tmp_path):
     with make_index(tmp_path, TEXTS[:50], ENCODER) as index, Updates.open(index.root, encoder=ENCODER) as updates:
         updates.upsert([document(f"a {i}", "w7 w8") for i in range(30)])
         # The reader has not looked since the build, and now cannot read what it needs.
@@ -150,7 +152,7 @@ def test_a_build_and_a_compaction_exclude_each_other(tmp_path):
             compact_index(index.root)
 
 
-def test_what_cannot_be_compacted_is_told(tmp_path):
+def test_what_cannot_be_compacted_is_refused(tmp_path):
     with pytest.raises(InvalidOptionError, match="keep 0: give at least 1"):
         compact_index(tmp_path, keep=0)
     with pytest.raises(BundleNotFoundError, match="no index is published"):
@@ -256,7 +258,7 @@ def test_killed_in_a_compaction_nothing_is_lost_and_the_next_one_finishes(killed
 
 
 @pytest.mark.parametrize(("point", "found"), [("uncommitted", 0), ("committed", 20)])
-def test_a_batch_is_there_whole_or_not_at_all_after_a_kill(killed, point, found):
+def test_a_batch_is_written_completely_or_not_at_all_after_a_kill(killed, point, found):
     with Index.open(killed[0] / point, encoder=ENCODER) as index:
         hits = index.search(["w1 w2"], SearchOptions(k=300, dims=DIMENSION)).hits[0]
         assert sum(hit.id.startswith("late") for hit in hits) == found

@@ -33,14 +33,14 @@ def test_ids_go_by_row(path):
     documents.close()
 
 
-def test_rows_are_found_by_id_and_ids_that_are_not_there_left_out(path):
+def test_rows_are_found_by_id_and_unknown_ids_left_out(path):
     with closing(Documents(path)) as documents:
         assert documents.row_of(["7", "1500", "0", "7", "", "\ud800"]) == {"7": 7, "0": 0}
         assert documents.row_of([]) == {}
         assert documents.row_of([str(i) for i in range(3000)]) == {str(i): i for i in range(1500)}
 
 
-def test_without_declared_fields_the_file_is_what_it_was_before_there_were_any(path):
+def test_without_filterable_fields_the_file_has_no_field_tables(path):
     with closing(sqlite3.connect(path)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {"documents", "rejected", "progress"}
@@ -49,7 +49,7 @@ def test_without_declared_fields_the_file_is_what_it_was_before_there_were_any(p
         assert documents.matching(parse_filter({"n": {"$lt": 3}})).tolist() == [0, 1, 2]
 
 
-def test_a_row_that_is_not_there_and_files_that_are_none(path, tmp_path):
+def test_unknown_rows_and_unreadable_files_are_refused(path, tmp_path):
     with closing(Documents(path)) as documents, pytest.raises(BundleCorruptError, match="cannot read documents"):
         documents.fetch([1500])
     with pytest.raises(BundleCorruptError, match="is missing"):
@@ -60,7 +60,7 @@ def test_a_row_that_is_not_there_and_files_that_are_none(path, tmp_path):
         junk.fetch([0])
 
 
-def test_threads_read_at_once_and_close_ends_all(path):
+def test_threads_read_concurrently_and_close_closes_all_connections(path):
     documents = Documents(path)
     found = []
     threads = [threading.Thread(target=lambda: found.append(documents.fetch([1, 2]))) for _ in range(8)]
@@ -72,7 +72,7 @@ def test_threads_read_at_once_and_close_ends_all(path):
     documents.close()
 
 
-def test_the_writer_takes_up_where_it_stood(tmp_path):
+def test_the_writer_resumes(tmp_path):
     row = Rejected("f", 3, "why")
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
         assert (writer.count, writer.place, writer.complete) == (0, Place(), False)
@@ -83,7 +83,7 @@ def test_the_writer_takes_up_where_it_stood(tmp_path):
         assert [tuple(rejected) for rejected in writer.rejected()] == [("f", 3, "why")]
 
 
-def test_a_batch_goes_in_whole_or_not_at_all(tmp_path):
+def test_a_batch_is_written_completely_or_not_at_all(tmp_path):
     with DocumentWriter(tmp_path / "d.sqlite") as writer:
         writer.commit([StoredDocument("a", {})], [], Place(0, 1))
         with pytest.raises(Exception, match="UNIQUE"):

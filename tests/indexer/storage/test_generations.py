@@ -53,7 +53,7 @@ def test_rollback_to_a_damaged_generation_is_refused(three):
     assert served(three) == ("000003", 3)
 
 
-def test_an_open_index_goes_on_while_another_generation_is_published_and_its_own_is_deleted(three):
+def test_an_open_index_keeps_working_after_its_generation_is_deleted(three):
     with Index.open(three.root, encoder=make_encoder()) as index:
         before = index.search(["w1"]).hits
         three.rollback("1")
@@ -74,7 +74,7 @@ def test_prune_keeps_the_newest(three, keep, left):
     assert three.complete() == left
 
 
-def test_a_generation_made_aside_is_whole_before_it_has_its_name(three):
+def test_a_generation_made_aside_is_complete_before_it_has_its_name(three):
     folder = three.start_aside()
     (folder / "half").write_text("left by a killed run")
     folder = three.start_aside()
@@ -88,7 +88,7 @@ def test_a_generation_made_aside_is_whole_before_it_has_its_name(three):
     assert served(three) == ("000004", 1)
 
 
-def test_nothing_published(tmp_path):
+def test_an_unpublished_index_is_refused_with_the_build_command(tmp_path):
     with pytest.raises(BundleNotFoundError, match=r"no index is published at .*: build one with mrl index build"):
         Index.open(tmp_path / "none")
 
@@ -99,7 +99,7 @@ def test_a_damaged_current_is_refused(three):
         Index.open(three.root)
 
 
-def test_a_published_generation_that_is_gone(three):
+def test_a_published_generation_that_was_deleted_is_an_error(three):
     shutil.rmtree(three.path("000003"))
     with pytest.raises(BundleCorruptError, match=r"000003.manifest.json is missing"):
         Index.open(three.root)

@@ -5,7 +5,14 @@ import threading
 
 import pytest
 
-from indexer.errors import BundleBusyError, BundleCorruptError, BundleError, BundleFormatError, PrunedError
+from indexer.errors import (
+    BundleBusyError,
+    BundleCorruptError,
+    BundleError,
+    BundleFormatError,
+    BundleStorageError,
+    PrunedError,
+)
 from indexer.storage.journal import Journal
 
 
@@ -35,7 +42,13 @@ def test_operations_come_back_in_order(journal, monkeypatch):
     add(journal, "a", "b", "c")
     delete(journal, "b")
     add(journal, "d")
-    assert [(one.sequence, one.id) for one in read(journal)] == [(1, "a"), (2, "b"), (3, "c"), (4, "b"), (5, "d")]
+    assert [(operation.sequence, operation.id) for operation in read(journal)] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+        (4, "b"),
+        (5, "d"),
+    ]
     assert read(journal, 3, 4) == [(4, "b", None, None, None)]
     assert read(journal, 4) == [(5, "d", "{}", b"v", "m")]
     assert journal.last == 5
@@ -57,7 +70,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_signal_as_it_was(journal):
     signal = journal.signal
     with pytest.raises(sqlite3.ProgrammingError, match="binding"), journal.writing() as writing:
         writing.upsert([("b", "{}", b"v"), ("c", "{}")], "m")
-    assert [one.id for one in read(journal)] == ["a"]
+    assert [operation.id for operation in read(journal)] == ["a"]
     assert journal.signal == signal
     with journal.writing():
         pass
@@ -90,25 +103,25 @@ def test_processes_and_threads_write_one_after_the_other(journal, tmp_path):
         writer.start()
     for writer in writers:
         writer.join(60)
-    found = [one.id for one in read(journal)]
+    found = [operation.id for operation in read(journal)]
     assert len(found) == len(set(found)) == 60
     for name in names:
-        assert [one for one in found if one.startswith(name)] == [f"{name} {i}" for i in range(20)]
+        assert [identifier for identifier in found if identifier.startswith(name)] == [f"{name} {i}" for i in range(20)]
 
 
-def test_a_writer_that_holds_on_too_long_is_told(journal, tmp_path, monkeypatch):
+def test_a_write_lock_held_too_long_is_reported(journal, tmp_path, monkeypatch):
     add(journal, "a")
     monkeypatch.setattr("indexer.storage.journal_file._WAIT_SECONDS", 0.05)
     other = Journal(tmp_path)
     with journal.writing() as writing:
         writing.delete(["a"])
-        assert [one.id for one in read(other)] == ["a"]
+        assert [operation.id for operation in read(other)] == ["a"]
         with pytest.raises(BundleBusyError, match=r"other processes .* to .*journal.sqlite for 0 seconds"):
             add(other, "b")
     other.close()
 
 
-def test_a_generation_sees_what_came_after_it_began(journal):
+def test_operations_after_its_start_apply_to_a_generation(journal):
     journal.start("000001")
     assert not journal.exists()
     add(journal, "a", "b")
@@ -120,7 +133,7 @@ def test_a_generation_sees_what_came_after_it_began(journal):
     assert journal.start_of("000003") == 3
 
 
-def test_what_is_pruned_is_gone_and_asked_for_in_vain(journal, monkeypatch):
+def test_pruned_operations_are_deleted_and_refused(journal, monkeypatch):
     monkeypatch.setattr("indexer.storage.journal.PAGE", 64)
     for generation in ("000001", "000002"):
         journal.start(generation)
@@ -128,7 +141,7 @@ def test_what_is_pruned_is_gone_and_asked_for_in_vain(journal, monkeypatch):
     size = journal.size_bytes
     journal.prune(500, ["000002"])
     assert journal.size_bytes < size
-    assert [one.id for one in read(journal, 500)] == [f"000002 {i}" for i in range(500)]
+    assert [operation.id for operation in read(journal, 500)] == [f"000002 {i}" for i in range(500)]
     for after in (0, 499):
         with pytest.raises(PrunedError, match=f"holds operations from 501 on, those after {after} are needed"):
             read(journal, after)
@@ -138,7 +151,7 @@ def test_what_is_pruned_is_gone_and_asked_for_in_vain(journal, monkeypatch):
     assert read(journal, 1000) == [(1001, "later", "{}", b"v", "m")]
 
 
-def test_a_damaged_journal_is_told(journal, tmp_path):
+def test_a_damaged_journal_is_reported(journal, tmp_path):
     add(journal, "a")
     journal.close()
     path = tmp_path / "journal" / "journal.sqlite"
@@ -154,12 +167,12 @@ def test_a_damaged_journal_is_told(journal, tmp_path):
         read(journal)
 
 
-def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(journal):
+def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(journal):
     add(journal, "a")
     journal._reading().execute("PRAGMA max_page_count = 8")
     with pytest.raises(BundleError, match=r"cannot read or write .*journal.sqlite: database or disk is full"):
         add(journal, *map(str, range(1000)))
-    assert [one.id for one in read(journal)] == ["a"]
+    assert [operation.id for operation in read(journal)] == ["a"]
     assert journal.signal == 1
 
 
@@ -169,7 +182,7 @@ def test_a_copy_on_a_read_only_disk_can_be_read(journal, tmp_path, monkeypatch):
     for path in (tmp_path / "journal").iterdir():
         path.chmod(0o444)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert [one.id for one in read(journal)] == ["a"]
+    assert [operation.id for operation in read(journal)] == ["a"]
     assert {path.name for path in (tmp_path / "journal").iterdir()} == {"journal.sqlite", "latest", ".lock"}
 
 
@@ -179,5 +192,83 @@ def test_a_killed_creation_does_no_harm(journal, tmp_path):
     (tmp_path / "journal" / "latest").write_bytes(b"")
     assert journal.signal == 0
     add(journal, "a")
-    assert [one.id for one in read(journal)] == ["a"]
+    assert [operation.id for operation in read(journal)] == ["a"]
     assert journal.signal == 1
+
+
+def test_the_last_operation_of_an_id_decides_whether_its_document_exists(journal):
+    add(journal, "a", "b", "c")
+    delete(journal, "b")
+    add(journal, "c", "d", model="other")
+    delete(journal, "d")
+    assert journal.latest(0, "m") == {"a": True, "b": False, "c": True, "d": False}
+    assert journal.latest(3, "m") == {"b": False, "d": False}
+    assert journal.latest(3, "other") == {"b": False, "c": True, "d": False}
+    with journal.writing() as writing:
+        assert writing.latest(["a", "b", "x", *map(str, range(1200))], 0, "m") == {"a": True, "b": False}
+        assert writing.latest(["a", "b"], 1, "m") == {"b": False}
+    assert journal.counts(0, "m") == (3, 2, 2)
+    assert journal.counts(4, "other") == (2, 1, 0)
+
+
+def test_without_a_journal_there_is_nothing_to_read(journal, tmp_path):
+    assert (journal.latest(0, "m"), journal.counts(0, "m"), journal.verify()) == ({}, (0, 0, 0), 0)
+    journal.prune(5, [])
+    journal.copy_to(tmp_path / "copy")
+    assert not (tmp_path / "copy" / "journal" / "journal.sqlite").exists()
+
+
+def test_a_copy_holds_the_journal_as_it_was_and_goes_its_own_way(journal, tmp_path):
+    add(journal, "a", "b")
+    journal.start("000002", 1)
+    journal.copy_to(tmp_path / "copy")
+    add(journal, "c")
+    copy = Journal(str(tmp_path / "copy"))
+    assert [operation.id for operation in read(copy)] == ["a", "b"]
+    assert (copy.signal, copy.start_of("000002"), copy.verify()) == (2, 1, 2)
+    add(copy, "own")
+    assert [operation.id for operation in read(journal)] == ["a", "b", "c"]
+    copy.close()
+
+
+def change(journal, statement):
+    journal._reading().execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE operations SET payload = '[]' WHERE sequence = 2", "operation 2 is missing or does not match"),
+        ("DELETE FROM operations WHERE sequence = 1", "operation 1 is missing"),
+        ("DELETE FROM operations WHERE sequence = 3", "operation 3 is missing"),
+        ("UPDATE starts SET sequence = 3", "the start of generation 000002 does not match its checksum"),
+    ],
+)
+def test_what_was_changed_or_lost_is_found(journal, statement, message):
+    add(journal, "a", "b", "c")
+    journal.start("000002", 1)
+    assert journal.verify() == 3
+    change(journal, statement)
+    with pytest.raises(BundleCorruptError, match=rf"journal.sqlite is damaged: {message}.*Restore the index"):
+        journal.verify()
+
+
+def test_a_journal_that_has_disappeared_is_not_replaced(journal, tmp_path):
+    add(journal, "a", "b")
+    journal.close()
+    for path in (tmp_path / "journal").glob("journal.sqlite*"):
+        path.unlink()
+    for use in (read, lambda journal: add(journal, "c")):
+        with pytest.raises(BundleCorruptError, match="it is missing, and held 2 operations"):
+            use(journal)
+
+
+def test_a_signal_that_cannot_be_written_is_a_storage_error(journal, monkeypatch):
+    add(journal, "a")
+
+    def fail(latest):
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr("indexer.storage.journal_file.Latest.make", fail)
+    with pytest.raises(BundleStorageError, match=r"cannot write .*journal.sqlite: .*no space left"):
+        add(journal, "b")

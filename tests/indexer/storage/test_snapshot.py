@@ -75,7 +75,7 @@ def test_a_rolled_back_index_is_copied_as_it_is_shown(index, tmp_path):
             assert len(copied) == 102
 
 
-def test_what_is_damaged_is_not_copied(index, tmp_path):
+def test_a_damaged_generation_is_not_copied(index, tmp_path):
     path = index.opened.path / "documents.sqlite"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -84,7 +84,7 @@ def test_what_is_damaged_is_not_copied(index, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.jsonl", "index"]
 
 
-def test_mistakes(index, tmp_path):
+def test_existing_destinations_and_missing_indexes_are_refused(index, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for place in (tmp_path / "full", tmp_path / "corpus.jsonl", index.root):
@@ -141,7 +141,7 @@ def test_snapshots_under_updates_and_compactions_have_all_that_was_acknowledged_
             assert len(copied) == 100 + len(found)
 
 
-def test_the_result_is_plain(index, tmp_path):
+def test_the_result_is_a_plain_record(index, tmp_path):
     facts = asdict(snapshot_index(index.root, tmp_path / "copy"))
     assert json.loads(json.dumps(facts)) == facts
-    assert facts["size"] == sum(one.size for one in index.manifest.files.values())
+    assert facts["size"] == sum(file.size for file in index.manifest.files.values())

@@ -35,7 +35,7 @@ def naive_scores(vectors, queries, dims):
 
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("count", [0, 1, 7, 1000])
-def test_what_is_written_is_a_plain_npy_file(tmp_path, storage, count):
+def test_the_file_is_a_plain_npy_file(tmp_path, storage, count):
     rows = unit_rows(count)
     opened = write(tmp_path / "v.npy", rows, storage, batches=3)
     loaded = np.load(tmp_path / "v.npy", allow_pickle=False)
@@ -62,7 +62,7 @@ def test_cut_to_drops_what_was_not_committed(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), rows[:6])
 
 
-def test_cut_to_more_than_there_is_says_so(tmp_path):
+def test_cutting_to_more_rows_than_the_file_has_is_refused(tmp_path):
     with VectorWriter(tmp_path / "v.npy", 12, "float32") as writer:
         writer.append(unit_rows(3))
         with pytest.raises(BundleCorruptError, match="is shorter than its 4 committed rows; build with --no-resume"):
