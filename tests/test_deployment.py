@@ -24,7 +24,8 @@ OWN_VARIABLES = {"MRL_IMAGE", "MRL_MODEL", "MRL_PUBLISH"}
 @pytest.fixture(scope="module")
 def exported_metrics(index):
     metrics = Metrics()
-    metrics.watch_index(lambda: IndexGauges("000001", 1, 0, 1, 1, index.watch.facts()))
+    gauges = {"documents": 1, "updates": 0, "files_bytes": 1, "free_bytes": 1}
+    metrics.watch_index(lambda: IndexGauges(generation="000001", watch=index.watch.facts(), **gauges))
     return set(re.findall(r"^# TYPE (\S+)", metrics.text().decode(), re.MULTILINE))
 
 
