@@ -7,7 +7,7 @@ import sys
 import typer
 
 from models import AdaptiveRetrievalError
-from service.commands import adapt, classify, demo, distill, evaluate, index, keys, search, serve, train, updates
+from service.commands import adapt, classify, demo, distill, evaluate, index, keys, search, serve, train
 from service.commands.output import fail
 
 app = typer.Typer(
@@ -16,12 +16,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",  # joins the lines of a paragraph
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("adapt")(adapt.adapt)
-updates.register(index.app)
 app.add_typer(index.app, name="index")
 app.command("search")(search.search)
 app.command("serve")(serve.serve)

@@ -10,59 +10,71 @@ import typer
 from rich.progress import TaskID
 
 from indexer import Corpus, Fields
+from models import DataError, InvalidOptionError, ModelError, Nesting, Vectors, load_encoder
 from models.adapter.options import AdapterOptions
 from models.classifier.classifier import CLASSIFIER_NAME
 from models.data.pairs import read_pairs
-from models.encoders.load import load_encoder
-from models.errors import DataError, InvalidOptionError, ModelError
-from models.nesting import Nesting, Vectors
 from models.progress import Encoding, Evaluated, Event, Step, TrainingStarted
+from service.commands.options import Device, Restart, Seed, Steps
 from service.commands.output import ProgressDisplay, note, print_table
 
 if TYPE_CHECKING:
     from models.adapter.training import LearnedAdapter
 
 _DEFAULTS = AdapterOptions()
+_MODEL = "To adapt a model"
 
 
 def adapt(
     source: Annotated[
         str,
         typer.Argument(
-            help="Vectors to learn from (.npy, one a row), or a model: 'wordllama', a directory or a hub name.",
+            help="Vectors to learn from (.npy, one per row), or a model: its directory, a hub name or 'wordllama'.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Directory of the adapter, or of the adapted model.", show_default=False)],
-    data: Annotated[
-        list[Path] | None, typer.Option(help="Of a model: corpus files or folders, as for 'index build'; repeatable.")
-    ] = None,
-    pairs: Annotated[
-        list[Path] | None, typer.Option(help="Of a model: files of (query, document) pairs; repeatable.")
-    ] = None,
-    queries: Annotated[Path | None, typer.Option(help="Of vectors: those of queries (.npy).")] = None,
+    out: Annotated[Path, typer.Option(help="Directory of the adapter or of the adapted model.", show_default=False)],
     sizes: Annotated[
-        str | None, typer.Option(help="Sizes of prefixes, such as 32,64,128. Default: powers of two from 16.")
+        str | None, typer.Option(help="Prefix sizes, such as 32,64,128. Default: powers of two from 16.")
     ] = None,
-    rows: Annotated[int, typer.Option(help="Documents, and queries, to learn from; a random sample of them.")] = 20_000,
-    text_field: Annotated[str, typer.Option(help="Of --data: field of the text.")] = "text",
-    title_field: Annotated[str, typer.Option(help="Of --data: field of the title, put before the text.")] = "title",
-    query_field: Annotated[str, typer.Option(help="Of --pairs: field of the query.")] = "query",
-    document_field: Annotated[str, typer.Option(help="Of --pairs: field of the document.")] = "document",
-    steps: Annotated[int, typer.Option(help="Batches, at most.")] = _DEFAULTS.steps,
+    rows: Annotated[
+        int, typer.Option(help="Number of documents, and of queries, to learn from; a random sample of them.")
+    ] = 20_000,
     max_seconds: Annotated[
-        float, typer.Option(help="Bound on encoding and learning; encoding gets half of it at most.")
+        float, typer.Option(help="Time limit of encoding and training; encoding takes at most half of it.")
     ] = _DEFAULTS.max_seconds,
-    seed: Annotated[int, typer.Option(help="Of the sample, the split and the order.")] = _DEFAULTS.seed,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
-    restart: Annotated[bool, typer.Option("--restart", help="Replace an earlier model in --out.")] = False,
+    steps: Steps = _DEFAULTS.steps,
+    seed: Seed = _DEFAULTS.seed,
+    device: Device = _DEFAULTS.device,
+    restart: Restart = False,
+    queries: Annotated[
+        Path | None, typer.Option(help="Vectors of queries (.npy).", rich_help_panel="To adapt vectors")
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Corpus files or folders, as for index build; repeatable.", rich_help_panel=_MODEL),
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field of the text in --data.", rich_help_panel=_MODEL)] = "text",
+    title_field: Annotated[
+        str,
+        typer.Option(help="Field of the title in --data, which is put in front of the text.", rich_help_panel=_MODEL),
+    ] = "title",
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files of (query, document) pairs; repeatable.", rich_help_panel=_MODEL),
+    ] = None,
+    query_field: Annotated[str, typer.Option(help="Field of the query in --pairs.", rich_help_panel=_MODEL)] = "query",
+    document_field: Annotated[
+        str, typer.Option(help="Field of the document in --pairs.", rich_help_panel=_MODEL)
+    ] = "document",
 ) -> None:
-    """Make the prefixes of an embedding that was not trained nested worth more, by a rotation of its vectors.
+    """Make an existing, non-Matryoshka embedding nested, by a learned rotation of its vectors.
 
-    Whole vectors score as before. It starts from PCA and learns to rank by each prefix as by the whole vector.
-    Of a model it writes a model directory; of vectors an adapter, which models.adapter.adapter.Adapter applies.
+    Scores of full vectors do not change. The rotation starts from PCA and learns to rank by each prefix as the full
+    vector does. From a model, the command writes a model directory; from vectors, an adapter that
+    models.adapter.Adapter loads and applies.
     """
-    from models.adapter.model import adapt_model  # torch takes seconds to import, which --help need not wait for
+    from models.adapter.model import adapt_model  # torch takes seconds to import, and --help need not wait
     from models.adapter.training import learn_adapter
     from models.directory.output import check_output
 
@@ -78,9 +90,7 @@ def adapt(
     rng = np.random.default_rng(seed)
     if source.endswith(".npy"):
         if data or pairs:
-            raise InvalidOptionError(
-                "data", "--data and --pairs are texts, for a model; vectors take --queries FILE.npy"
-            )
+            raise InvalidOptionError("data", "--data and --pairs are for a model: vectors take --queries FILE.npy")
         check_output(out, restart)
         vectors = _read_vectors(Path(source), rows, rng)
         asked = _read_vectors(queries, rows, rng) if queries else None
@@ -89,9 +99,7 @@ def adapt(
         learned.save(out)
     else:
         if queries:
-            raise InvalidOptionError(
-                "queries", "--queries are vectors, for a file of vectors; a model takes --pairs FILE"
-            )
+            raise InvalidOptionError("queries", "--queries is for a file of vectors: a model takes --pairs FILE")
         documents = _sample_texts(data, Fields(text=text_field, title=title_field), rows, rng) if data else []
         asked_texts = None
         if pairs:
@@ -105,7 +113,7 @@ def adapt(
                 "data", "a model needs texts to learn from: give --data FILE, --pairs FILE or both"
             )
         if (Path(source) / CLASSIFIER_NAME).exists():
-            raise ModelError(f"{source} is a classifier, whose heads would not fit rotated vectors: adapt its base")
+            raise ModelError(f"{source} is a classifier, whose heads do not fit rotated vectors: adapt its base model")
         encoder = load_encoder(source, device=device)
         with AdaptProgress() as progress:
             learned = adapt_model(
@@ -121,15 +129,15 @@ def _read_vectors(path: Path, count: int, rng: np.random.Generator) -> Vectors:
         raise DataError(f"cannot read vectors from {path}: {error}") from error
     if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.floating):
         raise DataError(
-            f"{path} holds {stored.dtype} of shape {stored.shape}: floating numbers of two dimensions are needed, "
-            "one vector a row"
+            f"{path} holds {stored.dtype} of shape {stored.shape}: give floating-point numbers of shape "
+            "(rows, dimension)"
         )
     chosen = np.sort(rng.choice(len(stored), min(count, len(stored)), replace=False))
     return np.asarray(stored[chosen], dtype=np.float32)
 
 
 def _sample_texts(paths: list[Path], fields: Fields, count: int, rng: np.random.Generator) -> list[str]:
-    """Return a random sample of a corpus's texts, in random order (reservoir sampling)."""
+    """Return a random sample of the texts of a corpus, in random order (reservoir sampling)."""
     chosen: list[str] = []
     seen = 0
     for row in Corpus(paths, fields).rows():
@@ -147,15 +155,15 @@ def _sample_texts(paths: list[Path], fields: Fields, count: int, rng: np.random.
 def _print(learned: LearnedAdapter, out: Path) -> None:
     names = list(learned.recall)
     rows = [(str(size), *(f"{learned.recall[name][size]:.3f}" for name in names)) for size in learned.recall["pca"]]
-    print_table(("dimensions", *names), rows, "recall@10 of a search by the prefix alone, on held-out rows")
+    print_table(("dims", *names), rows, "recall@10 of a search by the prefix alone, on held-out rows")
     note(
         f"{learned.stopped} after {learned.steps} steps on {learned.documents} documents and {learned.queries} "
-        f"queries; the map of step {learned.best_step} is in {out}"
+        f"queries; wrote the rotation of step {learned.best_step} to {out}"
     )
 
 
 class AdaptProgress(ProgressDisplay):
-    """Draws what :func:`models.adapter.model.adapt_model` reports."""
+    """Progress bars of learning an adapter."""
 
     def __init__(self) -> None:
         super().__init__()

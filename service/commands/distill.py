@@ -8,73 +8,105 @@ from typing import Annotated
 import typer
 from rich.progress import TaskID
 
+from models import Nesting
 from models.distillation.options import DistillationOptions
 from models.distillation.texts import read_texts
-from models.nesting import Nesting
 from models.progress import DistillationStarted, Encoding, Evaluating, Event, Step, TrainingStarted
+from service.commands.options import (
+    TRAINING,
+    Device,
+    LossWeights,
+    Restart,
+    Seed,
+    Steps,
+    Temperature,
+    TextField,
+    TextFiles,
+    Validation,
+)
 from service.commands.output import ProgressDisplay, note, print_table
 
+_TEACHER = "Teacher"
 _DEFAULTS = DistillationOptions()
 
 
 def distill(
     teacher: Annotated[
-        str, typer.Argument(help="The teacher: a sentence-transformers directory or hub name.", show_default=False)
+        str, typer.Argument(help="Teacher: a sentence-transformers directory or hub name.", show_default=False)
     ],
-    texts: Annotated[
-        list[Path],
-        typer.Argument(help="Files of texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet.", show_default=False),
-    ],
-    out: Annotated[Path, typer.Option(help="Directory the student is written to.")],
-    text_field: Annotated[str, typer.Option(help="Field of the text.")] = "text",
+    texts: TextFiles,
+    out: Annotated[Path, typer.Option(help="Directory of the student.", show_default=False)],
+    text_field: TextField = "text",
     query_field: Annotated[
-        str | None, typer.Option(help="Field of a query that the text answers, where rows have one. Default: none.")
+        str | None, typer.Option(help="Field of a query that the text answers, if rows have one. Default: none.")
     ] = None,
-    sizes: Annotated[str, typer.Option(help="Nested sizes of the student.")] = ",".join(
+    sizes: Annotated[str, typer.Option(help="Prefix sizes of the student.")] = ",".join(
         map(str, _DEFAULTS.nesting.sizes)
     ),
-    weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Bound on the run; the teacher gets two thirds. Default: none.")
+        float | None, typer.Option(help="Time limit; two thirds of it are for the teacher. Default: none.")
     ] = None,
-    max_texts: Annotated[int | None, typer.Option(help="Texts the teacher encodes, at most. Default: all.")] = None,
-    teacher_tokens: Annotated[int, typer.Option(help="Tokens the teacher reads of a text.")] = _DEFAULTS.teacher_tokens,
+    seed: Seed = _DEFAULTS.seed,
+    device: Device = _DEFAULTS.device,
+    restart: Restart = False,
+    max_texts: Annotated[
+        int | None,
+        typer.Option(help="Maximum number of texts that the teacher encodes. Default: all.", rich_help_panel=_TEACHER),
+    ] = None,
+    teacher_tokens: Annotated[
+        int, typer.Option(help="Number of tokens after which the teacher truncates a text.", rich_help_panel=_TEACHER)
+    ] = _DEFAULTS.teacher_tokens,
     precision: Annotated[
-        str, typer.Option(help="Of the teacher: auto (bfloat16 on a GPU), float32, or bfloat16 (some CPUs are faster).")
+        str,
+        typer.Option(
+            help="Precision of the teacher: auto (bfloat16 on a GPU), float32, or bfloat16 (faster on some CPUs).",
+            rich_help_panel=_TEACHER,
+        ),
     ] = _DEFAULTS.precision,
-    min_count: Annotated[
-        int, typer.Option(help="Texts a word must occur in to become a token of its own.")
-    ] = _DEFAULTS.min_count,
-    steps: Annotated[int, typer.Option(help="Batches, at most.")] = _DEFAULTS.steps,
-    batch_size: Annotated[int, typer.Option(help="Texts, and as many pairs, a step.")] = _DEFAULTS.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = _DEFAULTS.learning_rate,
     assistant: Annotated[
         str | None,
-        typer.Option(help="A static table to learn from beside the teacher: wordllama or a directory. Default: none."),
+        typer.Option(
+            help="Static table to learn from besides the teacher: a directory or wordllama. Default: none.",
+            rich_help_panel=_TEACHER,
+        ),
     ] = None,
     assistant_weight: Annotated[
-        float, typer.Option(help="Length of the assistant's vectors; the teacher's have 1.")
+        float,
+        typer.Option(help="Norm of the assistant's vectors; that of the teacher's is 1.", rich_help_panel=_TEACHER),
     ] = _DEFAULTS.assistant_weight,
+    min_count: Annotated[
+        int,
+        typer.Option(
+            help="Number of texts a word must occur in to become a token of its own.", rich_help_panel=TRAINING
+        ),
+    ] = _DEFAULTS.min_count,
+    steps: Steps = _DEFAULTS.steps,
+    batch_size: Annotated[
+        int, typer.Option(help="Number of texts, and of pairs, in a batch.", rich_help_panel=TRAINING)
+    ] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak learning rate.", rich_help_panel=TRAINING)
+    ] = _DEFAULTS.learning_rate,
+    weights: LossWeights = None,
     ranking: Annotated[
-        float, typer.Option(help="Weight of the loss by which short prefixes learn the teacher's ranking.")
+        float,
+        typer.Option(
+            help="Weight of the loss that teaches short prefixes the teacher's ranking.", rich_help_panel=TRAINING
+        ),
     ] = _DEFAULTS.ranking,
     contrast: Annotated[
-        float, typer.Option(help="Weight of the contrastive loss beside distillation.")
+        float, typer.Option(help="Weight of the contrastive loss on pairs.", rich_help_panel=TRAINING)
     ] = _DEFAULTS.contrast,
-    temperature: Annotated[float, typer.Option(help="What cosines of pairs are divided by.")] = _DEFAULTS.temperature,
-    validation: Annotated[float, typer.Option(help="Share of pairs held out.")] = _DEFAULTS.validation,
-    seed: Annotated[int, typer.Option(help="Of the splits, the order and new columns.")] = _DEFAULTS.seed,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
-    restart: Annotated[bool, typer.Option("--restart", help="Delete an earlier run in --out and begin anew.")] = False,
+    temperature: Temperature = _DEFAULTS.temperature,
+    validation: Validation = _DEFAULTS.validation,
 ) -> None:
-    """Distill a teacher into a static Matryoshka student: one table of token vectors, tens of times as fast.
+    """Distill a teacher into a static Matryoshka student: a table of token vectors, tens of times faster.
 
-    The teacher's vectors are kept in OUT-teacher, and the run goes on from there and from its last checkpoint when
-    the same command is given again. The result is a sentence-transformers directory with a model card.
+    The teacher's vectors are kept in OUT-teacher. If the run is interrupted, the same command resumes it from them and
+    from its last checkpoint. The result is a sentence-transformers directory with a model card.
     """
-    from models.distillation.distill import (
-        distill as run_distillation,  # torch takes seconds, which --help need not wait for
-    )
+    # torch takes seconds to import, and --help need not wait for it
+    from models.distillation.distill import distill as run_distillation
 
     options = DistillationOptions(
         nesting=Nesting.parse(sizes, weights),
@@ -106,14 +138,14 @@ def distill(
         (str(size), f"{agreement:.3f}", f"{result.ndcg[size]:.3f}" if result.ndcg else "")
         for size, agreement in result.agreement.items()
     ]
-    print_table(("dimensions", "neighbour agreement@10", "nDCG@10"), rows, "held-out texts and pairs")
+    print_table(("dims", "neighbour agreement@10", "nDCG@10"), rows, "held-out texts and pairs")
     if result.teacher_ndcg is not None:
         note(f"the teacher's nDCG@10 on the same pairs is {result.teacher_ndcg:.3f}")
-    note(f"{result.steps} steps on {result.texts:,} texts in {result.seconds:.0f} s; the student is in {out}")
+    note(f"wrote the student to {out}, after {result.steps} steps on {result.texts:,} texts in {result.seconds:.0f} s")
 
 
 class DistillationProgress(ProgressDisplay):
-    """Draws what :func:`models.distillation.distill.distill` reports."""
+    """Progress bars of a distillation."""
 
     def __init__(self) -> None:
         super().__init__()

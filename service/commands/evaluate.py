@@ -64,7 +64,7 @@ def evaluate(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="Present location of the index's model, if it has moved.", rich_help_panel=_INDEX),
+        typer.Option(help="New location of the index's model, if it has moved.", rich_help_panel=_INDEX),
     ] = None,
     data: Annotated[
         list[Path] | None,

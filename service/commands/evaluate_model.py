@@ -1,4 +1,4 @@
-"""``mrl evaluate MODEL``: a model's quality at each of its sizes, by labelled texts or by pairs."""
+"""``mrl evaluate MODEL``: quality of a model at each prefix size, by labelled texts or by pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.evaluation import PairScore, measure_pairs
 from models.evaluation.split import evaluation_parts
 from models.nesting import Vectors
 from models.progress import Evaluating, Event
-from service.commands.output import note, print_json, print_table
+from service.commands.output import note, note_skipped, print_json, print_table
 
 if TYPE_CHECKING:
     from models.evaluation.labels import Evaluation
@@ -27,7 +27,7 @@ _BATCH = 4096
 
 @dataclass(frozen=True, slots=True)
 class ModelEvaluation:
-    """What was asked for; the fields are the command's options."""
+    """Options of the command that concern a model."""
 
     model: str
     data: tuple[Path, ...]
@@ -46,34 +46,37 @@ class ModelEvaluation:
     device: str
 
 
-def evaluate_model(asked: ModelEvaluation, plots: Path | None, save: Path | None, json_output: bool) -> None:
-    """Measure, draw, write and print."""
-    if is_labelled(asked.data[0], label_field=asked.label_field, query_field=asked.query_field):
+def evaluate_model(options: ModelEvaluation, plots: Path | None, save: Path | None, json_output: bool) -> None:
+    """Evaluate a model; write plots and results if asked for, and print the results."""
+    if is_labelled(options.data[0], label_field=options.label_field, query_field=options.query_field):
         read = read_labelled(
-            asked.data, text_field=asked.text_field, label_field=asked.label_field, split_field=asked.split_field
+            options.data,
+            text_field=options.text_field,
+            label_field=options.label_field,
+            split_field=options.split_field,
         )
-        _tell_rejected(read.rejected)
-        parts = evaluation_parts(read.items, limit=asked.limit, seed=asked.seed)
-        encoder = load_encoder(asked.model, device=asked.device)
-        evaluation = _by_labels(asked, encoder, *parts)
+        _note_rejected(read.rejected)
+        parts = evaluation_parts(read.items, limit=options.limit, seed=options.seed)
+        encoder = load_encoder(options.model, device=options.device)
+        evaluation = _by_labels(options, encoder, *parts)
         figures: dict[str, Any] = {"labels": evaluation.to_json()}
         if plots:
-            # matplotlib takes a second to import, which nobody else need wait for.
+            # Matplotlib takes a second to import.
             from models.evaluation.plots import plot_evaluations
 
-            data = ", ".join(path.name for path in asked.data)
-            for path in plot_evaluations({Path(asked.model).name: evaluation}, plots, data):
-                note(f"drew {path}")
+            data = ", ".join(path.name for path in options.data)
+            for path in plot_evaluations({Path(options.model).name: evaluation}, plots, data):
+                note(f"wrote {path}")
         tables = _label_tables(evaluation)
     else:
-        pairs = read_pairs(asked.data, query_field=asked.query_field, document_field=asked.document_field)
-        _tell_rejected(pairs.rejected)
+        pairs = read_pairs(options.data, query_field=options.query_field, document_field=options.document_field)
+        _note_rejected(pairs.rejected)
         chosen = pairs.pairs
-        if asked.limit is not None and asked.limit < len(chosen):
-            rows = np.sort(np.random.default_rng(asked.seed).choice(len(chosen), asked.limit, replace=False))
+        if options.limit is not None and options.limit < len(chosen):
+            rows = np.sort(np.random.default_rng(options.seed).choice(len(chosen), options.limit, replace=False))
             chosen = [chosen[row] for row in rows]
-        encoder = load_encoder(asked.model, device=asked.device)
-        scores = measure_pairs(encoder, chosen, asked.sizes or encoder.nesting.sizes)
+        encoder = load_encoder(options.model, device=options.device)
+        scores = measure_pairs(encoder, chosen, options.sizes or encoder.nesting.sizes)
         figures = {"pairs": [score.to_json() for score in scores]}
         tables = [_pair_table(scores, len(chosen))]
     figures = {"model": encoder.name, "content_hash": encoder.content_hash, **figures}
@@ -91,9 +94,9 @@ _Table = tuple[str, Sequence[str], list[Sequence[str]]]
 
 
 def _by_labels(
-    asked: ModelEvaluation, encoder: Encoder, train: Sequence[LabelledText], test: Sequence[LabelledText]
+    options: ModelEvaluation, encoder: Encoder, train: Sequence[LabelledText], test: Sequence[LabelledText]
 ) -> Evaluation:
-    # scikit-learn takes a second to import, which --help need not wait for.
+    # scikit-learn takes a second to import, and --help need not wait for it
     from models.evaluation.labels import EvaluationOptions, evaluate_labels
 
     note(f"encoding {len(train) + len(test)} texts")
@@ -102,13 +105,13 @@ def _by_labels(
         np.array([item.label for item in train]),
         _encoded(encoder, test),
         np.array([item.label for item in test]),
-        asked.sizes or encoder.nesting.sizes,
+        options.sizes or encoder.nesting.sizes,
         options=EvaluationOptions(
-            interpolated=asked.between,
-            candidates=asked.candidates,
-            episodes=asked.episodes,
-            seed=asked.seed,
-            linear=asked.linear,
+            interpolated=options.between,
+            candidates=options.candidates,
+            episodes=options.episodes,
+            seed=options.seed,
+            linear=options.linear,
         ),
         report=_note_part,
     )
@@ -124,11 +127,8 @@ def _encoded(encoder: Encoder, items: Sequence[LabelledText]) -> Vectors:
     return np.concatenate([encoder.encode_documents(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)])
 
 
-def _tell_rejected(rejected: Sequence[tuple[str, int, str]]) -> None:
-    for source, line, reason in rejected[:10]:
-        note(f"skipped {source} line {line}: {reason}")
-    if len(rejected) > 10:
-        note(f"skipped {len(rejected) - 10} more rows")
+def _note_rejected(rejected: Sequence[tuple[str, int, str]]) -> None:
+    note_skipped([(f"{source} line {line}", reason) for source, line, reason in rejected], "rows")
 
 
 def _label_tables(evaluation: Evaluation) -> list[_Table]:
@@ -139,7 +139,7 @@ def _label_tables(evaluation: Evaluation) -> list[_Table]:
     )
     if any(score.interpolated for score in evaluation.sizes):
         title += "\n* interpolated: halfway between two sizes"
-    header = ("dimensions", "linear", "1-NN", "mAP@10", "P@10", "P@100", "multiply-adds: classify", "search")
+    header = ("dims", "linear", "1-NN", "mAP@10", "P@10", "P@100", "multiply-adds: classify", "search")
     rows: list[Sequence[str]] = [
         (
             name,
@@ -162,22 +162,22 @@ def _label_tables(evaluation: Evaluation) -> list[_Table]:
 
 
 def _few_shot_table(evaluation: Evaluation, names: Sequence[str]) -> _Table:
-    header = ("dimensions", *(f"{shots}-shot" for shots in evaluation.options.shots))
+    header = ("dims", *(f"{shots}-shot" for shots in evaluation.options.shots))
     rows: list[Sequence[str]] = [
         (
             name,
-            *(f"{_percent(one.mean)} ± {100 * (one.high - one.mean):.1f}" for one in score.few_shot.values()),
+            *(f"{_percent(draws.mean)} ± {100 * (draws.high - draws.mean):.1f}" for draws in score.few_shot.values()),
         )
         for name, score in zip(names, evaluation.sizes, strict=True)
     ]
-    title = f"nearest class mean, top-1 in percent: mean of {evaluation.options.episodes} draws and its 95 % interval"
+    title = f"nearest class mean, top-1 in percent: mean of {evaluation.options.episodes} episodes with 95 % interval"
     return title, header, rows
 
 
 def _retrieval_table(evaluation: Evaluation) -> _Table:
     last = evaluation.sizes[-1]
     shown = [last.retrieval, *(score for score in evaluation.retrieval if score.plan.sizes[-1] == last.size)]
-    header = ("search", "dimensions", "candidates", "top-1", "mAP@10", "scan", "with reranks", "fewer")
+    header = ("search", "dims", "candidates", "top-1", "mAP@10", "scan", "with reranks", "fewer")
     rows: list[Sequence[str]] = [
         (
             score.plan.kind,
@@ -191,11 +191,11 @@ def _retrieval_table(evaluation: Evaluation) -> _Table:
         )
         for score in shown
     ]
-    return "coarse-to-fine retrieval: multiply-adds a query of the scan alone, and with the reranks", header, rows
+    return "coarse-to-fine retrieval: multiply-adds per query of the scan alone, and with the reranks", header, rows
 
 
 def _pair_table(scores: Sequence[PairScore], queries: int) -> _Table:
-    header = ("dimensions", "nDCG@10", *(f"recall@{k}" for k in scores[0].recall), "multiply-adds")
+    header = ("dims", "nDCG@10", *(f"recall@{k}" for k in scores[0].recall), "multiply-adds")
     rows: list[Sequence[str]] = [
         (
             str(score.size),
@@ -205,7 +205,7 @@ def _pair_table(scores: Sequence[PairScore], queries: int) -> _Table:
         )
         for score in scores
     ]
-    return f"{queries} queries, each with one right document among {scores[0].documents}", header, rows
+    return f"{queries} queries, each with one relevant document among {scores[0].documents}", header, rows
 
 
 def _percent(value: float | None) -> str:

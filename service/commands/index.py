@@ -1,4 +1,4 @@
-"""``mrl index build | inspect | verify | snapshot | rollback``; ``calibrate`` is registered here."""
+"""``mrl index build | verify | snapshot | rollback``; the other commands of ``mrl index`` are registered here too."""
 
 from __future__ import annotations
 
@@ -11,105 +11,160 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from indexer import BuildOptions, Corpus, Fields, Generations, LexicalOptions, build_index, snapshot_index
-from indexer.building.build import OnError
-from indexer.calibration import CalibrationOptions, Target
-from indexer.calibration.structure import AUTO
-from indexer.shortlist import KINDS
-from indexer.storage.journal import Journal
-from indexer.storage.manifest import Manifest
-from indexer.storage.vectors import Storage
-from models.encoders.base import ImageEncoder
-from models.encoders.load import load_encoder
-from models.errors import InvalidOptionError
-from models.nesting import Nesting
+from indexer import (
+    AUTO_SHORTLIST,
+    SHORTLIST_KINDS,
+    BuildOptions,
+    CalibrationOptions,
+    Corpus,
+    Fields,
+    Generations,
+    Journal,
+    LexicalOptions,
+    Manifest,
+    OnError,
+    Storage,
+    Target,
+    build_index,
+    snapshot_index,
+)
+from models import ImageEncoder, InvalidOptionError, Nesting, load_encoder
+from service.commands import updates
 from service.commands.calibrate import calibrate
 from service.commands.inspect import inspect
+from service.commands.options import (
+    CorpusPaths,
+    Device,
+    EncodingBatch,
+    Generation,
+    IdField,
+    IndexPath,
+    Json,
+    Keep,
+    TextField,
+    TitleField,
+)
 from service.commands.output import human_bytes, note, print_json
 from service.commands.progress import BuildProgress
 
 app = typer.Typer(
-    help="Build an index from a corpus, look at it, check it, copy it, go back to an earlier one.", no_args_is_help=True
+    help="Build, calibrate, inspect, update, verify, back up and roll back an index.", no_args_is_help=True
 )
 
-app.command()(calibrate)
-app.command()(inspect)
 
 _DEFAULTS = BuildOptions()
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-IndexPath = Annotated[Path, typer.Argument(help="The index directory.", show_default=False)]
+_STRUCTURE, _LEXICAL, _ENCODING = "Shortlist and calibration", "Words", "Encoding"
 
 
 @app.command()
 def build(
-    corpus: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Files or folders: .jsonl[.gz|.zst], .parquet, .csv, .tsv; a BEIR folder; texts or images.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The index directory.", show_default=False)],
-    model: Annotated[str, typer.Option(help="'wordllama', a model directory, or a hub name.")] = "wordllama",
-    id_field: Annotated[str | None, typer.Option(help="Field of the id. Default: _id, else id.")] = None,
-    text_field: Annotated[str, typer.Option(help="Field of the text.")] = "text",
-    title_field: Annotated[str, typer.Option(help="Field of the title, which is put before the text.")] = "title",
-    dims: Annotated[
-        int | None, typer.Option(help="Size of the shortlist's prefix. Default: from the model's sizes.")
-    ] = None,
-    shortlist: Annotated[
-        str, typer.Option(help=f"Shortlist structure: {AUTO}, {', '.join(KINDS)}.")
-    ] = _DEFAULTS.shortlist,
-    shortlist_option: Annotated[
-        list[str] | None,
-        typer.Option("--shortlist-option", "-o", help="A build option of the structure, such as links=16; repeatable."),
-    ] = None,
-    recall: Annotated[
-        float | None, typer.Option(help="Choose the structure that holds this recall@10 in the least time.")
-    ] = None,
-    milliseconds: Annotated[
-        float | None, typer.Option(help="Choose the structure by what it finds in this time a query, on one thread.")
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="Choose a structure that fits this memory, such as 500MB; mapped vectors apart.")
-    ] = None,
-    calibrate: Annotated[bool, typer.Option(help="Measure ways to search at the end, so that searches choose.")] = True,
-    calibration_seconds: Annotated[
-        float | None, typer.Option(help="Time for that. Default: by the size of the index, at most a minute.")
-    ] = None,
+    corpus: CorpusPaths,
+    out: Annotated[Path, typer.Option(help="Index directory.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Model: its directory, a hub name or 'wordllama'.")] = "wordllama",
+    id_field: IdField = None,
+    text_field: TextField = "text",
+    title_field: TitleField = "title",
     vectors: Annotated[
-        str, typer.Option(help=f"How full vectors are stored: {', '.join(get_args(Storage))}.")
+        str, typer.Option(help=f"Storage type of the full vectors: {', '.join(get_args(Storage))}.")
     ] = _DEFAULTS.vectors,
     filterable: Annotated[
         list[str] | None,
-        typer.Option(help="A payload field that filters find at once; repeatable. Others are found by a slow scan."),
+        typer.Option(help="Payload field to index for filters; repeatable. Filters on other fields need a slow scan."),
+    ] = None,
+    on_error: Annotated[
+        str, typer.Option(help=f"Invalid rows: {' or '.join(get_args(OnError))}. Skipped rows are listed.")
+    ] = _DEFAULTS.on_error,
+    batch_size: EncodingBatch = _DEFAULTS.batch_size,
+    resume: Annotated[bool, typer.Option(help="Resume an interrupted build, or start over.")] = True,
+    keep: Keep = _DEFAULTS.keep,
+    json_output: Json = False,
+    dims: Annotated[
+        int | None,
+        typer.Option(help="Prefix size of the shortlist. Default: by the model's sizes.", rich_help_panel=_STRUCTURE),
+    ] = None,
+    shortlist: Annotated[
+        str,
+        typer.Option(
+            help=f"Shortlist structure: {AUTO_SHORTLIST}, {', '.join(SHORTLIST_KINDS)}.", rich_help_panel=_STRUCTURE
+        ),
+    ] = _DEFAULTS.shortlist,
+    shortlist_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shortlist-option",
+            "-o",
+            help="Build option of the structure, such as links=16; repeatable.",
+            rich_help_panel=_STRUCTURE,
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(help="Choose the fastest structure with at least this recall@10.", rich_help_panel=_STRUCTURE),
+    ] = None,
+    milliseconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the structure with the best recall within this latency (one query, one thread).",
+            rich_help_panel=_STRUCTURE,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Choose a structure within this memory, such as 500MB; memory-mapped vectors do not count.",
+            rich_help_panel=_STRUCTURE,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(help="Measure search plans at the end, so that searches choose one.", rich_help_panel=_STRUCTURE),
+    ] = True,
+    calibration_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Time budget of the calibration. Default: by the size of the index, at most a minute.",
+            rich_help_panel=_STRUCTURE,
+        ),
     ] = None,
     lexical: Annotated[
-        bool, typer.Option("--lexical", help="Index the words of titles and texts too, for hybrid searches.")
+        bool,
+        typer.Option(
+            "--lexical", help="Also index the words of titles and texts, for hybrid search.", rich_help_panel=_LEXICAL
+        ),
     ] = False,
     lexical_field: Annotated[
         list[str] | None,
-        typer.Option(help="A payload field whose words are indexed in place of title and text; repeatable."),
+        typer.Option(
+            help="Payload field whose words are indexed instead of title and text; repeatable.",
+            rich_help_panel=_LEXICAL,
+        ),
     ] = None,
     lexical_language: Annotated[
-        str | None, typer.Option(help="Language of the words, so that wing finds wings: english, german, …")
+        str | None,
+        typer.Option(
+            help="Language for stemming, so that wing matches wings: english, german, …", rich_help_panel=_LEXICAL
+        ),
     ] = None,
+    device: Device = "auto",
     sizes: Annotated[
-        str | None, typer.Option(help="Sizes the model was trained for, where it does not say, such as 64,128,256.")
+        str | None,
+        typer.Option(
+            help="Prefix sizes the model is trained for, if it does not record them, such as 64,128,256.",
+            rich_help_panel=_ENCODING,
+        ),
     ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Replaces the model's own text before queries.")] = None,
-    document_prompt: Annotated[str | None, typer.Option(help="Replaces the model's own text before documents.")] = None,
-    device: Annotated[str, typer.Option(help="Where documents are encoded: auto, cpu or cuda.")] = "auto",
-    on_error: Annotated[str, typer.Option(help="Broken rows: skip and list them, or fail.")] = _DEFAULTS.on_error,
-    batch_size: Annotated[int, typer.Option(help="Rows encoded and written together.")] = _DEFAULTS.batch_size,
-    resume: Annotated[bool, typer.Option(help="Go on with an interrupted build, or begin anew.")] = True,
-    keep: Annotated[int, typer.Option(help="Generations kept, the new one counted.")] = _DEFAULTS.keep,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    query_prompt: Annotated[
+        str | None, typer.Option(help="Prompt of queries, instead of the model's own.", rich_help_panel=_ENCODING)
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="Prompt of documents, instead of the model's own.", rich_help_panel=_ENCODING)
+    ] = None,
 ) -> None:
     """Encode a corpus and publish it as a new generation of an index.
 
-    An earlier generation stays in service until the new one is whole. Interrupted at any moment, the same command goes
-    on from what had been encoded.
+    An earlier generation serves searches until the new one is complete. If the build is interrupted, the same command
+    resumes it after the last batch that was encoded.
     """
     started = time.monotonic()
     encoder = load_encoder(
@@ -125,7 +180,7 @@ def build(
         shortlist_values=_option_values(shortlist_option or []),
         target=_target(recall, milliseconds, memory),
         calibration=CalibrationOptions(seconds=calibration_seconds) if calibrate else None,
-        vectors=cast(Storage, vectors),  # checked by BuildOptions itself
+        vectors=cast(Storage, vectors),  # BuildOptions checks it
         filterable=tuple(filterable or ()),
         lexical=_lexical(lexical, lexical_field or [], lexical_language),
         on_error=cast(OnError, on_error),
@@ -155,19 +210,19 @@ def build(
         return
     note(f"generation {result.generation} of {out}: {result.rows} documents in {seconds:.1f} s")
     if result.resumed_rows:
-        note(f"{result.resumed_rows} of them had been encoded by an interrupted build")
+        note(f"{result.resumed_rows} of them were encoded by the interrupted build")
     if result.rejected:
-        note(f"{result.rejected} rows were turned away, listed in {result.report}")
+        note(f"{result.rejected} rows were rejected, see {result.report}")
     if result.pruned:
-        note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many stay")
+        note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many to keep")
 
 
 @app.command()
 def verify(
     index: IndexPath,
-    generation: Annotated[str | None, typer.Option(help="Another generation than the published one.")] = None,
+    generation: Generation = None,
 ) -> None:
-    """Read every file of a generation, and the journal, and compare checksums; exit status 1 where one differs."""
+    """Compare the checksums of every file of a generation, and of the journal; exit status 1 if one differs."""
     generations = Generations(index)
     name = generations.named(generation) if generation else generations.require_published()
     folder = generations.path(name)
@@ -176,8 +231,7 @@ def verify(
     with closing(Journal(index)) as journal:
         updates = journal.verify()
     typer.echo(
-        f"generation {name} of {index}: {len(manifest.files)} files are as they were written, and so are {updates} "
-        "updates in the journal"
+        f"generation {name} of {index}: {len(manifest.files)} files and {updates} updates in the journal are intact"
     )
 
 
@@ -185,16 +239,16 @@ def verify(
 def snapshot(
     index: IndexPath,
     destination: Annotated[
-        Path, typer.Argument(help="The copy: a directory that is not there yet.", show_default=False)
+        Path, typer.Argument(help="Directory of the copy; it must not exist yet.", show_default=False)
     ],
     copy: Annotated[
-        bool, typer.Option("--copy", help="Copy files also where they could be linked, on the same file system.")
+        bool, typer.Option("--copy", help="Copy files even if they could be hard-linked, on the same file system.")
     ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json_output: Json = False,
 ) -> None:
-    """Copy the published generation and all updates while the index is in use, and compare the copy's checksums.
+    """Copy the published generation and all updates while the index is in use, and verify the copy's checksums.
 
-    The copy is an index itself: serve it, or put it in the place of one that is lost. Its model is not in it.
+    The copy is an index: serve it, or put it in the place of a lost one. It does not contain the model.
     """
     started = time.monotonic()
     result = snapshot_index(index, destination, copy=copy)
@@ -205,20 +259,20 @@ def snapshot(
     how = "linked" if result.linked else "copied"
     typer.echo(
         f"{destination}: generation {result.generation} of {index}, {result.files} files ({human_bytes(result.size)}) "
-        f"{how}, and {result.operations} updates in the journal, in {seconds:.1f} s"
+        f"{how}, with {result.operations} updates in the journal, in {seconds:.1f} s"
     )
 
 
 @app.command()
 def rollback(
     index: IndexPath,
-    to: Annotated[str | None, typer.Option(help="The generation to publish. Default: the one before.")] = None,
+    to: Annotated[str | None, typer.Option(help="Generation to publish. Default: the previous one.")] = None,
 ) -> None:
-    """Publish an earlier generation again. Nothing is deleted, so a later one can be named to go forward."""
+    """Publish an earlier generation again. Nothing is deleted: to go forward, name a later generation with --to."""
     generations = Generations(index)
     with generations.locked():
         before, now = generations.rollback(to)
-    typer.echo(f"{index}: generation {now} is published, before it was {before}")
+    typer.echo(f"{index}: published generation {now} instead of {before}")
 
 
 def _option_values(options: list[str]) -> dict[str, str]:
@@ -231,10 +285,10 @@ def _option_values(options: list[str]) -> dict[str, str]:
     return values
 
 
-def _lexical(asked: bool, fields: list[str], language: str | None) -> LexicalOptions | None:
-    if not asked and (fields or language):
-        raise typer.BadParameter("--lexical-field and --lexical-language are about the words of --lexical: give it too")
-    return LexicalOptions(fields=tuple(fields), language=language) if asked else None
+def _lexical(enabled: bool, fields: list[str], language: str | None) -> LexicalOptions | None:
+    if not enabled and (fields or language):
+        raise typer.BadParameter("--lexical-field and --lexical-language need --lexical")
+    return LexicalOptions(fields=tuple(fields), language=language) if enabled else None
 
 
 def _target(recall: float | None, milliseconds: float | None, memory: str | None) -> Target | None:
@@ -246,5 +300,11 @@ def _target(recall: float | None, milliseconds: float | None, memory: str | None
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?B)?\s*", text.upper())
     if found is None:
-        raise InvalidOptionError("memory", f"memory {text!r}: give a number of bytes, or such as 500MB or 1.5GB")
+        raise InvalidOptionError("memory", f"memory {text!r}: give a number of bytes, or a size such as 500MB or 1.5GB")
     return round(float(found[1]) * _UNITS[found[2] or ""])
+
+
+app.command()(calibrate)
+app.command()(inspect)
+for command in (updates.append, updates.delete, updates.compact):
+    app.command()(command)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 _ROWS = ".jsonl[.gz|.zst], .csv, .tsv or .parquet"
-LABELLED_TEXTS, PAIRS, EXPLICIT_PLAN = "Labelled texts", "Pairs", "Explicit plan"
+LABELLED_TEXTS, PAIRS, TRAINING, EXPLICIT_PLAN = "Labelled texts", "Pairs", "Training", "Explicit plan"
 """Panels of the help that group options."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -18,7 +18,7 @@ Restart = Annotated[bool, typer.Option("--restart", help="Overwrite an earlier r
 
 # An index and its corpus.
 IndexPath = Annotated[Path, typer.Argument(help="Index directory.", show_default=False)]
-ModelLocation = Annotated[str | None, typer.Option(help="Present location of the index's model, if it has moved.")]
+ModelLocation = Annotated[str | None, typer.Option(help="New location of the index's model, if it has moved.")]
 Generation = Annotated[str | None, typer.Option(help="Name of a generation. Default: the published one.")]
 CorpusPaths = Annotated[
     list[Path],
@@ -53,7 +53,11 @@ SplitField = Annotated[
 ]
 
 # Training.
-Steps = Annotated[int, typer.Option(help="Maximum number of batches.")]
-LossWeights = Annotated[str | None, typer.Option("--weights", help="Loss weight of each size. Default: 1 each.")]
-Temperature = Annotated[float, typer.Option(help="Softmax temperature: cosines are divided by it.")]
-Validation = Annotated[float, typer.Option(help="Share of the data held out for validation.")]
+Steps = Annotated[int, typer.Option(help="Maximum number of training steps.", rich_help_panel=TRAINING)]
+LossWeights = Annotated[
+    str | None, typer.Option("--weights", help="Loss weight of each size. Default: 1 each.", rich_help_panel=TRAINING)
+]
+Temperature = Annotated[
+    float, typer.Option(help="Softmax temperature of the contrastive loss.", rich_help_panel=TRAINING)
+]
+Validation = Annotated[float, typer.Option(help="Share of the data held out for validation.", rich_help_panel=TRAINING)]

@@ -32,14 +32,14 @@ class BuildProgress(ProgressDisplay):
         if type(event) is not self._stage:
             self._finish_stage()
             self._stage, self._started = type(event), time.monotonic()
-            self._first = event.done  # above 0 when an interrupted build resumes; these rows say nothing of the rate
+            self._first = event.done  # above 0 if an interrupted build resumes; those rows do not count for the rate
             total = self._estimated if isinstance(event, EncodingDocuments) else event.total or 1
             self._task = self._bar.add_task(event.label, total=total, completed=event.done, facts="")
         assert self._task is not None
         if event.done > self._first:
             rate = (event.done - self._first) / max(1e-9, time.monotonic() - self._started)
-            broken = f", {rejected} broken" if rejected else ""
-            self._bar.update(self._task, completed=event.done, facts=f"{rate:,.0f} rows/s{broken}")
+            suffix = f", {rejected} rejected" if rejected else ""
+            self._bar.update(self._task, completed=event.done, facts=f"{rate:,.0f} rows/s{suffix}")
 
     def __exit__(self, *error: object) -> None:
         if error == (None, None, None):
@@ -48,7 +48,7 @@ class BuildProgress(ProgressDisplay):
 
     def _finish_stage(self) -> None:
         if self._task is not None:
-            # An estimated total gives way to what there was.
+            # Replace an estimated total by the actual one.
             done = self._bar.tasks[-1].completed or 1
             self._bar.update(self._task, completed=done, total=done)
 
@@ -57,7 +57,7 @@ class TrainingProgress(ProgressDisplay):
     """A progress bar of a training run, with a line for each evaluation."""
 
     def __init__(self, items: str) -> None:
-        """Take what the run trains on, such as ``pairs``."""
+        """Create a display; ``items`` names what the run trains on, such as ``pairs``."""
         super().__init__()
         self._items = items
         self._task: TaskID | None = None

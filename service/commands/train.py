@@ -7,13 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from models import Nesting
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.text_options import ClassificationOptions
 from models.data.labelled_texts import is_labelled
 from models.data.pairs import read_pairs
-from models.nesting import Nesting
 from models.training.options import TrainingOptions
-from service.commands.output import note, print_table
+from service.commands.options import (
+    LABELLED_TEXTS,
+    PAIRS,
+    TRAINING,
+    Device,
+    DocumentField,
+    LabelField,
+    LabelledTextField,
+    LossWeights,
+    QueryField,
+    Restart,
+    Seed,
+    SplitField,
+    Validation,
+)
+from service.commands.output import note, note_skipped, print_table
 from service.commands.progress import TrainingProgress
 from service.commands.train_images import train_on_images
 from service.commands.train_labelled import train_labelled
@@ -25,75 +40,95 @@ def train(
     pairs: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of (query, document) pairs, or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet; or "
-            "a folder that holds a folder of images for each label."
+            help="Files of (query, document) pairs or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet; or "
+            "a folder that contains a folder of images per label."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Directory the model is written to.")],
+    out: Annotated[Path, typer.Option(help="Directory of the model.", show_default=False)],
     base: Annotated[
-        str,
-        typer.Option(help="'wordllama' (built in), a sentence-transformers directory, or a hub name."),
+        str, typer.Option(help="Base model: a sentence-transformers directory, a hub name or 'wordllama' (included).")
     ] = "wordllama",
-    query_field: Annotated[str, typer.Option(help="Field of the query.")] = "query",
-    document_field: Annotated[str, typer.Option(help="Field of the document.")] = "document",
     sizes: Annotated[
-        str | None, typer.Option(help="Nested sizes, such as 64,128,256. Default: the full size halved down to 8.")
+        str | None, typer.Option(help="Prefix sizes, such as 64,128,256. Default: the dimension halved down to 8.")
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Widen a static base to this many dimensions first. Default: its own.")
+        int | None, typer.Option(help="Widen a static base model to this dimension first. Default: its own dimension.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Loss weight of each size. Default: 1 each.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Time limit. Default: none.")] = None,
+    seed: Seed = _DEFAULTS.seed,
+    device: Device = _DEFAULTS.device,
+    restart: Restart = False,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data, at most. Default: 10 for pairs and images, 3 for texts.")
+        int | None,
+        typer.Option(
+            help="Maximum number of epochs. Default: 10 for pairs and images, 3 for texts.", rich_help_panel=TRAINING
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows a step; each pair's document is a negative for the others. Default: 512 for pairs, 256 for "
-            "labelled texts, 64 for images."
+            help="Rows per batch; the documents of the other pairs are negatives. Default: 512 for pairs, 256 for "
+            "labelled texts, 64 for images.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak rate. Default: by kind of model and of data.")
+        float | None,
+        typer.Option(help="Peak learning rate. Default: by the kind of model and data.", rich_help_panel=TRAINING),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="What cosines are divided by.")] = _DEFAULTS.temperature,
-    validation: Annotated[float, typer.Option(help="Share of pairs held out for validation.")] = _DEFAULTS.validation,
-    evaluate_every: Annotated[int | None, typer.Option(help="Steps between validations. Default: an epoch.")] = None,
+    weights: LossWeights = None,
+    validation: Validation = _DEFAULTS.validation,
     patience: Annotated[
-        int, typer.Option(help="Validations without a better score before training stops.")
+        int,
+        typer.Option(
+            help="Early stopping: number of validations without improvement after which training stops.",
+            rich_help_panel=TRAINING,
+        ),
     ] = _DEFAULTS.patience,
-    max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    query_field: QueryField = "query",
+    document_field: DocumentField = "document",
+    temperature: Annotated[
+        float, typer.Option(help="Softmax temperature of the contrastive loss.", rich_help_panel=PAIRS)
+    ] = _DEFAULTS.temperature,
+    evaluate_every: Annotated[
+        int | None, typer.Option(help="Steps between validations. Default: an epoch.", rich_help_panel=PAIRS)
+    ] = None,
     chunk: Annotated[
         int | None,
-        typer.Option(help="Texts encoded at once, for batches larger than memory (gradient caching, same result)."),
+        typer.Option(
+            help="Texts to encode at once, for batches larger than memory (gradient caching, same result).",
+            rich_help_panel=PAIRS,
+        ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="auto (bfloat16 on a GPU), float32 or bfloat16.")
+        str, typer.Option(help="auto (bfloat16 on a GPU), float32 or bfloat16.", rich_help_panel=PAIRS)
     ] = _DEFAULTS.precision,
     compile: Annotated[
-        bool, typer.Option("--compile", help="Run a transformer through torch.compile.")
+        bool, typer.Option("--compile", help="Compile a transformer with torch.compile.", rich_help_panel=PAIRS)
     ] = _DEFAULTS.compile,
-    seed: Annotated[int, typer.Option(help="Of the split, the order and torch.")] = _DEFAULTS.seed,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = _DEFAULTS.device,
-    restart: Annotated[bool, typer.Option("--restart", help="Delete an earlier run in --out and begin anew.")] = False,
     kind: Annotated[
-        str, typer.Option(help="Labelled texts: mrl (a head a size), mrl-e (one tied head), ff (one size), slimmable.")
+        str,
+        typer.Option(
+            help="mrl (a head per size), mrl-e (one tied head), ff (a single size) or slimmable.",
+            rich_help_panel=LABELLED_TEXTS,
+        ),
     ] = "mrl",
-    text_field: Annotated[str, typer.Option(help="Labelled texts: field of the text.")] = "text",
-    label_field: Annotated[str, typer.Option(help="Labelled texts: field of the label.")] = "label",
-    split_field: Annotated[str, typer.Option(help="Labelled texts: field that says train, valid or test.")] = "split",
+    text_field: LabelledTextField = "text",
+    label_field: LabelField = "label",
+    split_field: SplitField = "split",
 ) -> None:
-    """Train an embedding whose every prefix is an embedding too (Matryoshka loss over InfoNCE or cross-entropy).
+    """Train a Matryoshka embedding, whose every prefix is an embedding too.
 
-    Rows with a label and no query are labelled texts: a classifier is trained, with a head and a threshold a size; a
-    folder of images for each label does the same for a vision model, new or from --base.
-    A run that was interrupted goes on when the same command is given again. Ctrl-C keeps the best weights so far.
-    The result is a sentence-transformers directory with a model card. Pairs may name hard negatives (a field negative,
-    or negatives with a list). On several GPUs: accelerate launch -m service train ...
+    Pairs train it with a Matryoshka loss over InfoNCE. They may name hard negatives: a field negative, or a field
+    negatives with a list. Rows with a label and no query are labelled texts: they train a classifier with a head and a
+    threshold per size. A folder of images per label does the same for a vision model, a new one or --base.
+
+    If the run is interrupted, the same command resumes it; Ctrl-C stops it and keeps the best weights so far. The
+    result is a sentence-transformers directory with a model card. On several GPUs, run: accelerate launch -m service
+    train ...
     """
-    from models.training.contrastive import (
-        train as run_training,  # torch takes seconds to import, which --help need not wait for
-    )
+    # torch takes seconds to import, and --help need not wait for it
+    from models.training.contrastive import train as run_training
     from models.training.processes import is_first_process
 
     if weights and not sizes:
@@ -104,17 +139,17 @@ def train(
         given = temperature, evaluate_every, chunk, precision, compile
         if given != (_DEFAULTS.temperature, None, None, _DEFAULTS.precision, _DEFAULTS.compile):
             raise typer.BadParameter(
-                "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, and these are "
+                "--temperature, --evaluate-every, --chunk, --precision and --compile are for pairs, but the data are "
                 f"labelled {'images' if of_images else 'texts'}"
             )
-    # What is not given is left to each kind of training's own default.
+    # Each kind of training has defaults of its own for options that are not given.
     common = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "max_seconds": max_seconds}
     chosen: dict[str, Any] = {name: value for name, value in common.items() if value is not None}
     chosen |= {"patience": patience, "seed": seed, "device": device}
     nesting = Nesting.parse(sizes, weights) if sizes else None
     if of_images:
         if len(pairs) > 1 or width is not None:
-            raise typer.BadParameter("images are trained on from one folder, and --sizes says how wide the vectors are")
+            raise typer.BadParameter("images: give a single folder, and --sizes instead of --width")
         if nesting:
             chosen["nesting"] = nesting
         image_options = ImageTrainingOptions(kind=kind, **chosen)
@@ -138,23 +173,21 @@ def train(
         **chosen,
     )
     read = read_pairs(pairs, query_field=query_field, document_field=document_field)
-    for source, line, reason in read.rejected[:10]:
-        note(f"skipped {source} line {line}: {reason}")
-    if len(read.rejected) > 10:
-        note(f"skipped {len(read.rejected) - 10} more rows")
+    note_skipped([(f"{source} line {line}", reason) for source, line, reason in read.rejected], "rows")
     with TrainingProgress("pairs") as progress:
         result = run_training(read.pairs, base, out, options, restart=restart, report=progress.report)
     if not is_first_process():
         return
     print_scores(result.before, result.after, "validation nDCG@10")
     note(
-        f"{result.stopped} after {result.steps} steps; the weights of step {result.best_step} are in {result.directory}"
+        f"{result.stopped} after {result.steps} steps; wrote the weights of step {result.best_step} to "
+        f"{result.directory}"
     )
 
 
 def print_scores(before: dict[int, float], after: dict[int, float], title: str) -> None:
-    """Print scores by size before and after training."""
+    """Print scores by prefix size, before and after training."""
     rows = [
         (str(size), f"{before[size]:.3f}", f"{after[size]:.3f}", f"{after[size] - before[size]:+.3f}") for size in after
     ]
-    print_table(("dimensions", "before", "after", "gain"), rows, title)
+    print_table(("dims", "before", "after", "gain"), rows, title)

@@ -15,17 +15,17 @@ from service.commands.train_labelled import print_result
 def train_on_images(
     folder: Path, base: str | None, out: Path, options: ImageTrainingOptions, validation: float, restart: bool
 ) -> None:
-    """Train a vision model and its classifier, write it to ``out`` and print its accuracy by size.
+    """Train a vision model with a classifier, write it to ``out`` and print its accuracy by prefix size.
 
     Args:
-        folder: holds a folder of images for each label, perhaps below folders ``train``, ``valid`` and ``test``.
-        base: a model with an image side to train from; a small new one where None.
-        out: the model's directory.
-        options: what decides the run.
-        validation: share held out where no folder says ``valid``.
-        restart: delete an earlier model or checkpoint in ``out`` and begin anew.
+        folder: contains a folder of images per label, optionally inside folders ``train``, ``valid`` and ``test``.
+        base: model with an image encoder to start from; a small new one if None.
+        out: directory of the model.
+        options: training options.
+        validation: share of the images held out, unless there is a folder ``valid``.
+        restart: overwrite an earlier model or checkpoint in ``out``.
     """
-    # torch takes seconds to import, which --help need not wait for
+    # torch takes seconds to import, and --help need not wait for it
     from models.classifier.images import save_image_classifier, train_images
 
     check_output(out, restart)

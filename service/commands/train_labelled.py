@@ -26,18 +26,18 @@ def train_labelled(
     validation: float,
     restart: bool,
 ) -> None:
-    """Train a classifier, write it to ``out`` and print its accuracy by size.
+    """Train a classifier, write it to ``out`` and print its accuracy by prefix size.
 
     Args:
-        files: rows with text, label and perhaps split.
-        fields: names of the fields of text, label and split.
-        base: what :func:`models.encoders.load.load_encoder` finds a static table by.
-        out: the model's directory.
-        options: what decides the run.
-        validation: share held out where no row says ``valid``.
-        restart: delete an earlier model or checkpoint in ``out`` and begin anew.
+        files: rows with a text, a label and optionally a split.
+        fields: names of the fields of the text, the label and the split.
+        base: static table to start from, as :func:`models.load_encoder` takes it.
+        out: directory of the model.
+        options: training options.
+        validation: share of the rows held out, unless the split of some is ``valid``.
+        restart: overwrite an earlier model or checkpoint in ``out``.
     """
-    # torch takes seconds to import, which --help need not wait for
+    # torch takes seconds to import, and --help need not wait for it
     from models.classifier.text_data import ClassificationData
     from models.classifier.texts import save_classifier, train_classifier
 
@@ -54,15 +54,17 @@ def train_labelled(
 
 
 def print_result(result: TrainedClassifier, out: Path) -> None:
-    """Print a classifier's accuracy by size, and say what its cascade is worth and where it is."""
+    """Print the accuracy of a classifier by prefix size, its cascade, and where it was written."""
     rows = [
         (str(size), f"{result.validation[size]:.2%}", f"{result.test[size]:.2%}" if result.test else "")
         for size in result.classifier.nesting.sizes
     ]
-    print_table(("dimensions", "validation", "test"), rows, f"top-1 accuracy, {len(result.classifier.labels)} labels")
+    print_table(("dims", "validation", "test"), rows, f"top-1 accuracy, {len(result.classifier.labels)} labels")
     if cascade := result.classifier.cascade:
         note(
-            f"cascade: {cascade.accuracy:.2%} on validation with {cascade.dims:.1f} expected dimensions "
-            f"({cascade.dims_summed:.1f} where all sizes used are added up)"
+            f"cascade: validation accuracy {cascade.accuracy:.2%} with {cascade.dims:.1f} expected dims "
+            f"({cascade.dims_summed:.1f} if all sizes tried are added up)"
         )
-    note(f"{result.stopped} after {len(result.history)} epochs; the weights of epoch {result.best_epoch} are in {out}")
+    note(
+        f"{result.stopped} after {len(result.history)} epochs; wrote the weights of epoch {result.best_epoch} to {out}"
+    )

@@ -40,12 +40,6 @@ from service.commands.progress import BuildProgress
 _ROWS_SHOWN = 10
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``mrl index``."""
-    for command in (append, delete, compact):
-        app.command()(command)
-
-
 def append(
     index: IndexPath,
     corpus: CorpusPaths,

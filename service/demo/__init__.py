@@ -1,1 +1,1 @@
-"""The demonstration: the whole line, from raw text to an answered query, on the documentation of this Python."""
+"""The demonstration: from raw text to search results, on the documentation of this Python."""

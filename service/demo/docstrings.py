@@ -1,4 +1,4 @@
-"""The docstrings of the standard library and of the installed packages, read without importing any of them."""
+"""Docstrings of the standard library and of the installed packages, read without importing them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path
 from models.data.unicode import is_unicode
 
 MOST_DOCUMENTS = 40_000
-_MOST_BYTES = 1 << 20  # a larger source file is a table, not a program
-_PASSED_OVER = {"site-packages", "test", "tests", "testing", "idlelib", "lib2to3", "_vendor", "vendor", "__pycache__"}
+_MOST_BYTES = 1 << 20  # a larger source file is data, not a program
+_SKIPPED = {"site-packages", "test", "tests", "testing", "idlelib", "lib2to3", "_vendor", "vendor", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A docstring and what it documents.
+    """A docstring and the object it documents.
 
     Attributes:
-        name: dotted, such as ``json.decoder.JSONDecoder``.
+        name: dotted name, such as ``json.decoder.JSONDecoder``.
         kind: ``module``, ``class`` or ``function``.
-        text: the whole docstring, indentation removed.
+        text: the whole docstring, without indentation.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Docstring:
 
     @property
     def held_out(self) -> bool:
-        """Whether this one is for testing: one in ten, by its text, so that a copy never stands on both sides."""
+        """Whether it is for testing: one in ten, by a hash of the text, so that copies are in the same split."""
         return hashlib.sha256(self.rest.encode()).digest()[0] % 10 == 0
 
     @property
     def is_pair(self) -> bool:
-        """Whether summary and rest are long enough to make a training pair."""
+        """Whether summary and rest are long enough for a training pair."""
         return 10 <= len(self.summary) <= 200 and len(self.rest) >= 40
 
 
 def read_docstrings(most: int = MOST_DOCUMENTS) -> list[Docstring]:
-    """Read public docstrings, each text once: the standard library first, then installed packages by name."""
+    """Return public docstrings, each text and name once: the standard library first, then packages by name."""
     found: dict[str, Docstring] = {}
     for module, path in _modules():
         for docstring in _docstrings(module, path):
@@ -72,7 +72,7 @@ def _modules() -> Iterator[tuple[str, Path]]:
         for top in sorted(root.iterdir()):
             for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
                 parts = path.relative_to(root).with_suffix("").parts
-                if path.suffix == ".py" and not _PASSED_OVER.intersection(parts):
+                if path.suffix == ".py" and not _SKIPPED.intersection(parts):
                     yield ".".join(part for part in parts if part != "__init__"), path
 
 
@@ -81,10 +81,10 @@ def _docstrings(module: str, path: Path) -> Iterator[Docstring]:
         if path.stat().st_size > _MOST_BYTES:
             return
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in other people's code
+            warnings.simplefilter("ignore")  # invalid escape sequences in the sources
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return  # what Python cannot parse documents nothing
+        return  # not parsable, so without docstrings
     yield from _walk(module, "module", tree)
 
 

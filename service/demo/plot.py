@@ -1,4 +1,4 @@
-"""The demonstration's picture: quality against dimensions, before and after training."""
+"""Plot of the demonstration: quality against prefix size, before and after training."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from matplotlib import pyplot as plt
 
 
 def plot_scores(before: dict[int, float], after: dict[int, float], title: str, path: Path) -> None:
-    """Draw nDCG@10 by size, before and after training, as a PNG.
+    """Plot nDCG@10 by prefix size, before and after training, as a PNG.
 
     Args:
-        before, after: score by size; the same sizes.
-        title: says what was measured.
-        path: where the picture goes.
+        before, after: scores by prefix size, with the same sizes.
+        title: title of the plot.
+        path: file to write.
     """
     sizes = sorted(after)
     figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     try:
         lines = (
-            (before, "before: the base model", "#8a8f98", "o--"),
+            (before, "base model", "#8a8f98", "o--"),
             (after, "after Matryoshka training", "#1f6feb", "o-"),
         )
         for scores, label, color, style in lines:

@@ -1,4 +1,4 @@
-"""The steps of the demonstration."""
+"""Steps of the demonstration."""
 
 from __future__ import annotations
 
@@ -34,67 +34,67 @@ _OPTIONS = TrainingOptions(epochs=8, max_seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the demonstration keeps what it makes."""
+    """Files of the demonstration, below one directory."""
 
     root: Path
 
     @property
     def corpus(self) -> Path:
-        """The documents."""
+        """Documents."""
         return self.root / "corpus.jsonl"
 
     @property
     def pairs(self) -> Path:
-        """The training pairs."""
+        """Training pairs."""
         return self.root / "pairs.jsonl"
 
     @property
     def model(self) -> Path:
-        """The trained model."""
+        """Trained model."""
         return self.root / "model"
 
     @property
     def index(self) -> Path:
-        """The index."""
+        """Index."""
         return self.root / "index"
 
     @property
     def plot(self) -> Path:
-        """The picture."""
+        """Plot of the scores."""
         return self.root / "ndcg.png"
 
     @property
     def scores(self) -> Path:
-        """The measured scores as JSON."""
+        """Scores as JSON."""
         return self.root / "ndcg.json"
 
 
 def write_corpus(paths: Paths, most: int) -> list[Docstring]:
-    """Read the docstrings and write corpus and training pairs as a user would have them: files of JSON Lines."""
+    """Read docstrings, and write corpus and training pairs in the form that a user has them: JSON Lines."""
     docstrings = read_docstrings(most)
     paths.root.mkdir(parents=True, exist_ok=True)
-    documents = ({"_id": one.name, "title": one.name, "text": one.text, "kind": one.kind} for one in docstrings)
+    documents = (
+        {"_id": found.name, "title": found.name, "text": found.text, "kind": found.kind} for found in docstrings
+    )
     _write_lines(paths.corpus, documents)
-    training = (one for one in docstrings if one.is_pair and not one.held_out)
-    _write_lines(paths.pairs, ({"query": one.summary, "document": one.rest} for one in training))
+    _write_lines(paths.pairs, ({"query": pair.query, "document": pair.document} for pair in _training(docstrings)))
     return docstrings
 
 
 def train_model(paths: Paths, docstrings: Iterable[Docstring], report: Report) -> TrainingResult:
-    """Train on (summary line, rest of the docstring)."""
-    pairs = [Pair(one.summary, one.rest) for one in docstrings if one.is_pair and not one.held_out]
-    return train(pairs, BASE, paths.model, _OPTIONS, restart=paths.model.exists(), report=report)
+    """Train on pairs of a docstring's summary and the rest of it."""
+    return train(_training(docstrings), BASE, paths.model, _OPTIONS, restart=paths.model.exists(), report=report)
 
 
 def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, float], dict[int, float], str]:
-    """Measure base and trained model on the held-out pairs, among the documents of all pairs, and draw the picture.
+    """Evaluate base and trained model on the held-out pairs, among the documents of all pairs, and plot the scores.
 
     Returns:
-        nDCG@10 by size before and after, and what was measured in words.
+        nDCG@10 by prefix size, before and after training, and a description of what was measured.
     """
-    pairs = [one for one in docstrings if one.is_pair]
-    held_out = [Pair(one.summary, one.rest) for one in pairs if one.held_out]
-    others = [one.rest for one in pairs if not one.held_out]
+    pairs = [found for found in docstrings if found.is_pair]
+    held_out = [Pair(found.summary, found.rest) for found in pairs if found.held_out]
+    others = [found.rest for found in pairs if not found.held_out]
     trained = load_encoder(str(paths.model))
     sizes = trained.nesting.sizes
     before = evaluate_pairs(load_encoder(BASE), held_out, sizes, distractors=others)
@@ -106,24 +106,28 @@ def compare(paths: Paths, docstrings: Iterable[Docstring]) -> tuple[dict[int, fl
 
 
 def index_corpus(paths: Paths, report: Report) -> BuildResult:
-    """Build the index with the trained model."""
+    """Build an index with the trained model."""
     return build_index(Corpus([paths.corpus]), load_encoder(str(paths.model)), paths.index, resume=False, report=report)
 
 
-def ask(url: str, query: str, k: int = 3) -> tuple[dict[str, Any], float]:
-    """Send a query over HTTP; return the answer and the milliseconds it took.
+def search(url: str, query: str, k: int = 3) -> tuple[dict[str, Any], float]:
+    """Search over HTTP; return the answer and the milliseconds it took.
 
     Raises:
-        httpx.HTTPError: the service did not answer.
+        httpx.HTTPError: the service did not answer, or answered with an error.
     """
     with httpx.Client(base_url=url, trust_env=False) as client:
-        client.get("/healthz")  # so that the time below is a query's, not a connection's
+        client.get("/healthz")  # opens the connection, so that the time below is that of the query
         started = time.perf_counter()
         answer = client.post("/v1/search", json={"query": query, "k": k, "explain": True})
         milliseconds = (time.perf_counter() - started) * 1e3
     answer.raise_for_status()
     value: dict[str, Any] = answer.json()
     return value, milliseconds
+
+
+def _training(docstrings: Iterable[Docstring]) -> list[Pair]:
+    return [Pair(found.summary, found.rest) for found in docstrings if found.is_pair and not found.held_out]
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -59,7 +59,7 @@ def test_a_user_goes_the_whole_way(mrl, tmp_path, model_directory):
     ]
     status, out, err = mrl("train", pairs, "--base", model_directory, "--out", model, *options)
     assert status == 0, err
-    assert "dimensions" in out
+    assert "dims" in out
     assert re.search(r"step +0 +nDCG@10", err)
     assert "finished after" in err
 
@@ -112,7 +112,7 @@ def test_inspect_verify_rollback(mrl, built, tmp_path):
     status, out, _ = mrl("index", "inspect", index, "--json")
     assert json.loads(out)["rows"] == 1000
     status, out, _ = mrl("index", "verify", index)
-    assert (status, "6 files are as they were written" in out) == (0, True)
+    assert (status, "6 files and 0 updates in the journal are intact" in out) == (0, True)
     status, _, err = mrl("index", "rollback", index)
     assert status == 1
     assert "error: " in err
@@ -179,10 +179,10 @@ BUILD = ["index", "build", "{corpus}", "--out", "{tmp}/i"]
         ([*BUILD, "--on-error", "cry"], 1, "on_error 'cry': allowed are skip, fail"),
         ([*BUILD, "-o", "links"], 2, "write name=value"),
         ([*BUILD, "-o", "links=x", "--shortlist", "hnsw"], 1, "option links of shortlist 'hnsw'"),
-        ([*BUILD, "-o", "links=8"], 1, "options links without a shortlist: name the structure, such as hnsw"),
-        ([*BUILD, "--shortlist", "hnsw", "--recall", "0.9"], 1, "shortlist 'hnsw' together with a target"),
+        ([*BUILD, "-o", "links=8"], 1, "options links without a structure: name one by shortlist, such as hnsw"),
+        ([*BUILD, "--shortlist", "hnsw", "--recall", "0.9"], 1, "shortlist 'hnsw' with a target"),
         ([*BUILD, "--recall", "95"], 1, "recall 95.0: give more than 0 and at most 1"),
-        ([*BUILD, "--memory", "much"], 1, "memory 'much': give a number of bytes, or such as 500MB or 1.5GB"),
+        ([*BUILD, "--memory", "much"], 1, "memory 'much': give a number of bytes, or a size such as 500MB or 1.5GB"),
         ([*BUILD, "--calibration-seconds", "0"], 1, "seconds 0.0: give more than 0"),
         (["index", "calibrate", "/no/index"], 1, "no index is published at /no/index"),
         (["index", "calibrate", "{index}", "--k", "ten"], 1, "k 'ten': give integers separated by commas"),

@@ -76,8 +76,8 @@ def test_a_model_gives_a_model_that_indexes_and_searches(mrl, model_directory, c
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("VECTORS", "--data", "x.jsonl"), "--data and --pairs are texts"),
-        (("wordllama", "--queries", "q.npy"), "--queries are vectors"),
+        (("VECTORS", "--data", "x.jsonl"), "--data and --pairs are for a model"),
+        (("wordllama", "--queries", "q.npy"), "--queries is for a file of vectors"),
         (("wordllama",), "a model needs texts to learn from: give --data FILE, --pairs FILE or both"),
         (("VECTORS", "--rows", "0"), "rows 0: give at least 1"),
         (("VECTORS", "--rows", "100"), "100 distinct documents are too few"),
@@ -91,7 +91,7 @@ def test_what_cannot_be_used_is_refused(mrl, vectors, tmp_path, arguments, messa
     np.save(tmp_path / "flat.npy", np.zeros(5))
     np.save(tmp_path / "whole.npy", np.zeros((5, 2), int))
     files = {"VECTORS": vectors, "FLAT": tmp_path / "flat.npy", "WHOLE": tmp_path / "whole.npy"}
-    status, _, err = mrl("adapt", *(files.get(one, one) for one in arguments), "--out", tmp_path / "out")
+    status, _, err = mrl("adapt", *(files.get(argument, argument) for argument in arguments), "--out", tmp_path / "out")
     assert status == 1
     assert message in err
     assert not (tmp_path / "out").exists()
@@ -103,4 +103,4 @@ def test_a_classifier_is_refused(mrl, corpus, tmp_path):
     (classifier / CLASSIFIER_NAME).write_text("{}")
     status, _, err = mrl("adapt", classifier, "--data", corpus, "--out", tmp_path / "model", *QUICK)
     assert status == 1
-    assert "is a classifier, whose heads would not fit rotated vectors: adapt its base" in " ".join(err.split())
+    assert "is a classifier, whose heads do not fit rotated vectors: adapt its base model" in " ".join(err.split())

@@ -30,7 +30,7 @@ def model(mrl, rows, model_directory, tmp_path):
     assert "texts to train on" in err
     assert "skipped" in err
     assert "top-1 accuracy, 12 labels" in printed
-    assert "expected dimensions" in err
+    assert "expected dims" in err
     return out
 
 

@@ -38,7 +38,7 @@ def test_a_model_is_measured_by_labels(mrl, tmp_path, labelled, model_directory,
     assert re.search(r"adaptive +│ +8→32 +│ +200", out)
     assert re.search(r"funnel +│ +8→16→32 +│ +200→100", out)
     assert re.search(r"16 +│ +\d+\.\d ± \d+\.\d │", out)
-    assert "mean of 2 draws" in out
+    assert "mean of 2 episodes" in out
     assert "measuring linear probes" in err
     assert sorted(path.name for path in plots.iterdir()) == [
         "few_shot.png",
@@ -88,7 +88,7 @@ def test_a_model_is_measured_by_pairs(mrl, tmp_path, model_directory):
     fields = ["--query-field", "q", "--document-field", "d"]
     status, out, err = mrl("evaluate", model_directory, "--data", data, *fields)
     assert status == 0
-    assert "30 queries, each with one right document among 30" in out
+    assert "30 queries, each with one relevant document among 30" in out
     assert re.search(r"nDCG@10 ┃ +recall@1 ┃ +recall@10 ┃ +recall@100", out)
     assert "skipped 2 more rows" in err
     status, out, _ = mrl(
