@@ -22,12 +22,13 @@ from rich.table import Table
 
 def console(*, stderr: bool = True) -> Console:
     """Return a new console each time, because tests replace the streams."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+    # Texts and file names are printed as they are: no markup, no emoji codes.
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
 
 
 def note(text: str) -> None:
     """Print a message on standard error."""
-    console().print(text, markup=False, soft_wrap=True)
+    console().print(text, soft_wrap=True)
 
 
 def note_skipped(problems: Sequence[tuple[object, str]], items: str) -> None:
@@ -40,7 +41,7 @@ def note_skipped(problems: Sequence[tuple[object, str]], items: str) -> None:
 
 def fail(text: str) -> None:
     """Print an error on standard error."""
-    console().print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+    console().print(f"error: {text}", style="red", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -20,7 +20,7 @@ from service.client import Client
 from service.http.server import running
 from tests.models.image_models import write_digits
 from tests.service.applications import error_of
-from tests.service.commands.test_classify import interrupt_at
+from tests.service.commands.test_train_labelled import interrupt_at
 from tests.service.routes.test_classify import classify, results
 
 TRAIN = ("--sizes", "4,8,16", "--batch-size", "32", "--device", "cpu", "--validation", "0.2")

@@ -9,9 +9,13 @@ import httpx
 import pytest
 
 from indexer import Index
+from models.training.options import TrainingOptions
 from service import Settings, cli
+from service.demo import run
+from service.demo.docstrings import Docstring
 from service.http.server import running
 from service.telemetry.logs import JsonLines
+from tests.conftest import make_texts
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +65,7 @@ def own_client(root):
 def mrl(monkeypatch, capsys):
     """Run ``mrl`` in this process; return (exit status, standard output, standard error)."""
 
-    def run(*arguments):
+    def run_command(*arguments):
         monkeypatch.setattr(sys, "argv", ["mrl", *map(str, arguments)])
         # The tests' own terminal must not decide how wide a message is.
         monkeypatch.setenv("COLUMNS", "200")
@@ -71,7 +75,22 @@ def mrl(monkeypatch, capsys):
         out, err = capsys.readouterr()
         return ended.value.code or 0, out, err
 
-    return run
+    return run_command
+
+
+@pytest.fixture
+def small_demo(monkeypatch, model_directory):
+    """Make the demonstration small: a tiny model and docstrings made up; return their number."""
+    words = make_texts(120, seed=5)
+    made = [
+        Docstring(f"m.f{i}", "function", f"{text}.\n\n{text} {words[(i + 1) % len(words)]} and more words.")
+        for i, text in enumerate(words)
+    ]
+    monkeypatch.setattr(run, "read_docstrings", lambda most: made[:most])
+    monkeypatch.setattr(run, "BASE", str(model_directory))
+    monkeypatch.setattr(run, "QUERIES", ("w1 w2", "w3"))
+    monkeypatch.setattr(run, "_OPTIONS", TrainingOptions(epochs=1, batch_size=32))
+    return len(made)
 
 
 class _Collected(logging.Handler):

@@ -1,106 +1,43 @@
 import json
 import re
 
-import numpy as np
 import pytest
 
-from models import truncate
-from models.evaluation.labels import EvaluationOptions, evaluate_labels
-from tests.conftest import WORDS, write_lines
+from tests.conftest import write_lines
+from tests.service.commands.test_evaluate_model import make_labelled
 
 
-def make_labelled(count=240, split=True):
-    """Texts whose label is the tens of their words."""
-    rows = []
-    for i in range(count):
-        label = i % 4
-        words = " ".join(WORDS[10 * label + (7 * i + 3 * j) % 10] for j in range(3)) + f" {WORDS[100 + i % 190]}"
-        rows.append(
-            {"text": words, "label": f"l{label}", **({"split": "test" if i % 5 == 0 else "train"} if split else {})}
-        )
-    return rows
+@pytest.fixture
+def labelled(tmp_path):
+    return write_lines(tmp_path / "labelled.jsonl", make_labelled())
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    return write_lines(tmp_path_factory.mktemp("labelled") / "labelled.jsonl", make_labelled())
+@pytest.fixture
+def judged(tmp_path, texts):
+    write_lines(tmp_path / "queries.jsonl", [{"_id": f"q{i}", "text": texts[i]} for i in range(30)])
+    (tmp_path / "qrels.tsv").write_text("".join(f"q{i}\t{i}\t1\n" for i in range(30)))
+    return ["--queries", tmp_path / "queries.jsonl", "--qrels", tmp_path / "qrels.tsv"]
 
 
-def test_a_model_is_measured_by_labels(mrl, tmp_path, labelled, model_directory, encoder):
-    save, plots = tmp_path / "new" / "figures.json", tmp_path / "plots"
-    status, out, err = mrl(
-        "evaluate", model_directory, "--data", labelled, "--save", save, "--plots", plots, "--episodes", 2
-    )
+def test_an_index_is_evaluated_by_judgements(mrl, built, judged):
+    status, out, _ = mrl("evaluate", built, *judged, "--dims", "8,32", "--json")
     assert status == 0
-    assert "192 training and 48 test texts, 4 labels" in out
-    assert "* interpolated: halfway between two sizes" in out
-    assert re.search(r"│ 12 \* +│", out)
-    assert re.search(r"adaptive +│ +8→32 +│ +200", out)
-    assert re.search(r"funnel +│ +8→16→32 +│ +200→100", out)
-    assert re.search(r"16 +│ +\d+\.\d ± \d+\.\d │", out)
-    assert "mean of 2 episodes" in out
-    assert "measuring linear probes" in err
-    assert sorted(path.name for path in plots.iterdir()) == [
-        "few_shot.png",
-        "linear.png",
-        "map.png",
-        "nearest.png",
-        "retrieval.png",
+    assert [(score["search"], score["dims"]) for score in json.loads(out)] == [
+        ("single", 8),
+        ("single", 32),
+        ("shortlist", 8),
+        ("shortlist", 16),
     ]
-    figures = json.loads(save.read_text())
-    assert figures["content_hash"] == encoder.content_hash
-    rows = make_labelled()
-    vectors = truncate(encoder.encode_documents([row["text"] for row in rows]), 32)
-    labels = np.array([row["label"] for row in rows])
-    test = np.array([row["split"] == "test" for row in rows])
-    expected = evaluate_labels(
-        vectors[~test], labels[~test], vectors[test], labels[test], (8, 16, 32), options=EvaluationOptions(episodes=2)
-    )
-    assert figures["labels"]["sizes"] == json.loads(json.dumps(expected.to_json()))["sizes"]
-
-
-def test_json_on_standard_output_and_chosen_sizes(mrl, tmp_path, model_directory):
-    data = write_lines(tmp_path / "drawn.jsonl", make_labelled(split=False))
-    options = [
-        "--dims",
-        "8,32",
-        "--no-linear",
-        "--no-between",
-        "--episodes",
-        "2",
-        "--candidates",
-        "20",
-        "--limit",
-        "150",
-    ]
-    status, out, _ = mrl("evaluate", model_directory, "--data", data, *options, "--json")
+    status, out, _ = mrl("evaluate", built, *judged)
     assert status == 0
-    figures = json.loads(out)["labels"]
-    assert [(score["size"], score["linear"]) for score in figures["sizes"]] == [(8, None), (32, None)]
-    assert figures["retrieval"][0]["sizes"] == [8, 32]
-    assert figures["retrieval"][0]["candidates"] == [20]
-    assert figures["train"] + figures["test"] == 150
-
-
-def test_a_model_is_measured_by_pairs(mrl, tmp_path, model_directory):
-    rows = [{"q": f"w{i}", "d": f"w{i} w{i + 100}"} for i in range(30)] + [{"q": "alone"}] * 12
-    data = write_lines(tmp_path / "pairs.jsonl", rows)
-    fields = ["--query-field", "q", "--document-field", "d"]
-    status, out, err = mrl("evaluate", model_directory, "--data", data, *fields)
-    assert status == 0
-    assert "30 queries, each with one relevant document among 30" in out
-    assert re.search(r"nDCG@10 ┃ +recall@1 ┃ +recall@10 ┃ +recall@100", out)
-    assert "skipped 2 more rows" in err
-    status, out, _ = mrl(
-        "evaluate", model_directory, "--data", data, *fields, "--limit", "10", "--dims", "32", "--json"
-    )
-    (score,) = json.loads(out)["pairs"]
-    assert (score["size"], score["documents"], score["recall"]["10"]) == (32, 10, 1.0)
+    assert "30 judged queries, 1000 documents" in out
+    assert "ndcg@10" in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (["{index}", "--queries", "/no/q.jsonl", "--qrels", "/no/q.tsv"], 1, "cannot read /no/q.jsonl"),
         (["{index}"], 2, "is an index: evaluate it with --queries and --qrels"),
         (["{index}", "--data", "{labelled}"], 2, "is an index: evaluate it with --queries and --qrels"),
         (["{index}", "--queries", "{labelled}"], 2, "is an index: evaluate it with --queries and --qrels"),

@@ -3,9 +3,11 @@ import re
 
 import pytest
 
-from indexer.plan import FunnelStage, Promise, StopRule
+from indexer import FunnelStage, HybridOptions, Promise, StopRule
 from models import InvalidOptionError
-from service.commands.search import parse_stages, parse_stop, promise_line
+from service.commands.search import _hybrid, parse_stages, parse_stop, promise_line, stage_line
+from tests.conftest import write_lines
+from tests.service.commands.mistakes import check_mistake
 
 
 def test_a_funnel_and_a_filter_are_followed(mrl, built):
@@ -59,7 +61,7 @@ def test_a_filter_is_told_among_the_stages(mrl, built):
         ),
     ],
 )
-def test_mistakes_are_one_clear_line(mrl, built, arguments, message):
+def test_wrong_options_are_one_clear_line(mrl, built, arguments, message):
     status, out, err = mrl("search", built, "w1", *arguments)
     assert (status, out) == (1, "")
     assert re.search(message, " ".join(err.split()))
@@ -85,3 +87,40 @@ def test_a_promise_is_told_and_so_is_that_it_is_not_what_was_asked_for():
     assert promise_line(Promise(0.961, 0.952, 0.12, met=False)) == (
         f"{line}; no calibrated plan satisfies the request, this is the closest"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["search", "/no/index", "text"], 1, "no index is published at /no/index: build one with mrl index build"),
+        (["search", "{index}", "w1", "-k", "0"], 1, "k 0: give at least 1"),
+        (["search", "{index}"], 2, "give either a text to search for or --image FILE"),
+        (["search", "{index}", "w1", "--fusion", "rrf"], 2, "--fusion and --weight need --hybrid"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_clear_line(mrl, tmp_path, built, arguments, status, message):
+    corpus = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "w1"}])
+    filled = [argument.format(corpus=corpus, tmp=tmp_path, index=built) for argument in arguments]
+    check_mistake(mrl(*filled), status, message)
+
+
+def test_results_and_stages_are_printed(mrl, built, texts):
+    status, out, err = mrl("search", built, texts[7], "-k", "3", "--recall", "0.9")
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    assert out.split()[2] == "7"
+    assert "1,000 → 3" in err
+    assert "calibrated: recall 1.000" in err
+
+
+def test_hybrid_options():
+    assert _hybrid(False, None, None) is None
+    assert _hybrid(True, "weighted", 0.3) == HybridOptions(fusion="weighted", weight=0.3)
+
+
+def test_stages_are_one_line_each():
+    stage = {"name": "shortlist", "milliseconds": 0.5, "dims": 16, "candidates_in": 1000, "candidates_out": 50}
+    stage |= {"structure": "hnsw", "read": None, "certified": None, "again": 0.25}
+    assert " ".join(stage_line(stage).split()) == "shortlist 0.500 ms 16 dims 1,000 → 50 hnsw second look: 25%"
+    stage |= {"name": "rerank", "structure": None, "read": 20.4, "certified": 1, "again": None}
+    assert stage_line(stage).endswith("read 20, certified")
