@@ -1,23 +1,19 @@
-import io
 import json
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from indexer import BuildOptions, Corpus, Index, build_index
-from models import InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
+from models import Nesting, TrainingError, load_encoder
 from models.classifier import images as module
 from models.classifier.classifier import Classifier
 from models.classifier.image_options import ImageTrainingOptions
 from models.classifier.images import save_image_classifier, train_images
-from models.classifier.vision_model import base_vision_model, new_vision_model
 from models.data.images import read_image
 from models.data.labelled_images import list_labelled_images, split_labelled_images
 from models.encoders.image import ImageModelEncoder
 from models.progress import Evaluated, TrainingStarted
-from tests.models.image_models import DIMENSION, make_clip, make_vit, write_digits
+from tests.models.image_models import make_vit, write_digits
 
 NESTING = Nesting((4, 8, 16, 32, 64))
 
@@ -149,28 +145,6 @@ def test_a_base_is_trained_on_and_a_map_leads_to_the_sizes(digits, tmp_path):
     assert isinstance(encoder, ImageModelEncoder)
     assert encoder.nesting == Nesting((4, 12))
     assert encoder.content_hash == result.classifier.encoder.content_hash
-    assert len(base_vision_model(str(make_clip(tmp_path / "clip")), DIMENSION, "cpu")) == 1, "no map where none needed"
-    with pytest.raises(InvalidOptionError, match="base 'wordllama' encodes no images"):
-        base_vision_model("wordllama", 64, "cpu")
-
-
-def test_a_new_model_gives_what_its_parts_give():
-    torch.manual_seed(0)
-    model = new_vision_model(12, 16, "cpu").eval()
-    image = read_image(_noise())
-    network, dense = model[0], model[2].linear.weight.detach()
-    with torch.inference_mode():
-        pixels = network.preprocess([image])["pixel_values"]
-        assert pixels.shape == (1, 3, 16, 16)
-        expected = network.model(pixels).last_hidden_state.mean((2, 3)) @ dense.T
-    encoder = ImageModelEncoder("new", model, Nesting((4, 12)), load_encoder("wordllama").prompts)
-    np.testing.assert_allclose(encoder.encode_images([image]), truncate(expected.numpy(), 12), atol=1e-5)
-
-
-def _noise():
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def test_a_new_model_sees_twice_the_images_within_bounds(digits, tmp_path):
@@ -190,22 +164,6 @@ def test_images_that_do_not_fit_are_refused_before_all_are_read(digits, monkeypa
     parts = split_labelled_images(few(digits, 16), 0.2, seed=0)
     with pytest.raises(TrainingError, match=r"26 images of 16 x 16 pixels take 0\.0 GB of memory: allowed are 0\.0"):
         train_images(parts, options)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kind": "slimmable"}, "kind 'slimmable': known for images are mrl, mrl-e, ff"),
-        ({"kind": "ff"}, "kind 'ff' has a single size"),
-        ({"epochs": 0}, "epochs 0: give at least 1"),
-        ({"learning_rate": -1.0}, r"learning_rate -1.0: give a positive number"),
-        ({"weight_decay": -1.0}, r"weight_decay -1.0: give 0 or more"),
-        ({"side": 4}, "side 4: give 8 to 1024 pixels"),
-    ],
-)
-def test_options_out_of_bounds_are_named(options, message):
-    with pytest.raises(InvalidOptionError, match=message):
-        ImageTrainingOptions(**options)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(digits):
