@@ -34,7 +34,7 @@ def append_corpus(
     updates: Updates,
     *,
     batch_size: int = APPEND_BATCH_SIZE,
-    turned_away: Callable[[CorpusRow], None] = lambda row: None,
+    on_rejected: Callable[[CorpusRow], None] = lambda row: None,
     report: Report = silent,
 ) -> AppendResult:
     """Upsert every document of a corpus, batch by batch; each batch is on disk and searchable before the next begins.
@@ -45,7 +45,7 @@ def append_corpus(
         corpus: the documents. Of several with the same id the first counts, as in a build.
         updates: writes to the index.
         batch_size: rows encoded and written together.
-        turned_away: called with each rejected row; it may raise to stop the append.
+        on_rejected: called with each rejected row; it may raise to stop the append.
         report: receives ``EncodingDocuments`` events.
 
     Raises:
@@ -64,7 +64,7 @@ def append_corpus(
         done = updates.upsert_encoded(batch.documents, batch.vectors)
         for row in batch.rejected:
             first_problem = first_problem or f"{row.source} line {row.line}: {row.problem}"
-            turned_away(row)
+            on_rejected(row)
         added, replaced = added + done.added, replaced + done.replaced
         rejected += len(batch.rejected)
         report(EncodingDocuments(done=added + replaced + rejected, rejected=rejected))

@@ -50,7 +50,7 @@ class CompactResult:
         rows: number of documents in it.
         operations: number of merged updates.
         pruned: names of deleted older generations.
-        stood_in: whether the plans, calibrated with given queries before, are now calibrated with sampled ones.
+        given_queries_replaced: whether calibration now uses sampled queries, having used given ones before.
     """
 
     generation: str
@@ -58,7 +58,7 @@ class CompactResult:
     rows: int
     operations: int
     pruned: list[str]
-    stood_in: bool = False
+    given_queries_replaced: bool = False
 
 
 def compact_index(
@@ -136,7 +136,7 @@ class _Compaction:
             rows=rows,
             operations=until - start,
             pruned=self.generations.prune(keep),
-            stood_in=calibration is not None and calibration.queries == "given",
+            given_queries_replaced=calibration is not None and calibration.queries == "given",
         )
 
     def _copy(self, folder: Path, start: int, until: int) -> int:

@@ -56,7 +56,7 @@ class DocumentWriter:
     unfinished file resumes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -132,10 +132,10 @@ class DocumentWriter:
 class Documents:
     """Reads a finished document file. Thread-safe, with one connection per thread."""
 
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        if not self._path.exists():
             raise BundleCorruptError(f"{path} is missing")
-        self._path = path
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()

@@ -42,7 +42,8 @@ class VectorWriter:
     NumPy pads the header, so the number of rows can grow in place. An existing file is continued.
     """
 
-    def __init__(self, path: Path, dimension: int, storage: Storage) -> None:
+    def __init__(self, path: str | Path, dimension: int, storage: Storage) -> None:
+        path = Path(path)
         self._dtype, self._dimension = np.dtype(storage), dimension
         new = not path.exists() or path.stat().st_size < len(self._header(0))
         self._file = path.open("w+b" if new else "r+b")
@@ -106,7 +107,7 @@ class StoredVectors:
         self.bits = rows.view(np.uint16) if rows.dtype == np.float16 else rows
 
     @classmethod
-    def open(cls, path: Path, rows: int, dimension: int) -> Self:
+    def open(cls, path: str | Path, rows: int, dimension: int) -> Self:
         """Memory-map a file.
 
         Raises:

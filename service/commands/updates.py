@@ -73,7 +73,7 @@ def append(
         source = Corpus(corpus, fields, prefer_images=isinstance(updates.model.encoder, ImageEncoder))
         with BuildProgress(source.estimated_rows()) as progress:
             result = append_corpus(
-                source, updates, batch_size=batch_size, turned_away=list_rejected, report=progress.report
+                source, updates, batch_size=batch_size, on_rejected=list_rejected, report=progress.report
             )
     seconds = time.monotonic() - started
     if json_output:
@@ -133,7 +133,7 @@ def compact(
         f"generation {result.generation} of {index}: {result.operations} updates folded in, {result.rows} documents, "
         f"{seconds:.1f} s"
     )
-    if result.stood_in:
+    if result.given_queries_replaced:
         note("plans were calibrated with synthesised queries; run mrl index calibrate --queries FILE to use yours")
     if result.pruned:
         note(f"deleted generations {', '.join(result.pruned)}; --keep sets how many to keep")

@@ -90,7 +90,7 @@ def test_what_a_folder_stands_for(folder, tmp_path):
     assert [row.document.id for row in Corpus([tmp_path], prefer_images=True).rows()] == ["a"], "a BEIR folder"
 
 
-def test_a_file_name_that_is_not_unicode_is_turned_away(tmp_path):
+def test_a_file_name_that_is_not_unicode_is_rejected(tmp_path):
     Image.new("L", (3, 5)).save(tmp_path / "ok.png")
     try:
         (tmp_path / "bad\udcff.png").write_bytes((tmp_path / "ok.png").read_bytes())
@@ -171,7 +171,7 @@ def test_images_may_be_added_later(tmp_path, folder, encoder):
     (tmp_path / "more" / "cut.png").write_bytes(extra.read_bytes()[:45])
     broken = []
     with Updates.open(tmp_path / "index", encoder=encoder) as updates:
-        result = append_corpus(Corpus([tmp_path / "more"]), updates, turned_away=broken.append)
+        result = append_corpus(Corpus([tmp_path / "more"]), updates, on_rejected=broken.append)
     assert (result.added, result.rejected) == (1, 1)
     assert broken[0].source == str(tmp_path / "more" / "cut.png")
     with Index.open(tmp_path / "index", encoder=encoder) as index:

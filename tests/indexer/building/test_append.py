@@ -21,7 +21,7 @@ def test_a_corpus_is_appended_in_batches_and_its_broken_rows_are_reported(tmp_pa
     with make_index(tmp_path, make_texts(20), ENCODER) as index:
         broken, events = [], []
         with Updates.open(index.root, encoder=ENCODER) as updates:
-            arguments = {"batch_size": 8, "turned_away": broken.append, "report": events.append}
+            arguments = {"batch_size": 8, "on_rejected": broken.append, "report": events.append}
             result = append_corpus(corpus, updates, **arguments)
             assert (result.added, result.replaced, result.rejected) == (20, 18, 2)
             assert [(row.line, row.problem[:12]) for row in broken] == [(12, "missing text"), (13, "duplicate id")]
@@ -50,7 +50,7 @@ def test_rows_whose_vector_is_not_finite_are_rejected(tmp_path):
         encoder.table[5] = np.nan
         lines = [{"_id": "a", "text": "w5"}, {"_id": "b", "text": "w6"}]
         broken = []
-        append_corpus(Corpus([write_lines(tmp_path / "m.jsonl", lines)]), updates, turned_away=broken.append)
+        append_corpus(Corpus([write_lines(tmp_path / "m.jsonl", lines)]), updates, on_rejected=broken.append)
         assert [row.problem for row in broken] == ["the model gave NaN or infinity"]
         assert len(index) == 2
 
