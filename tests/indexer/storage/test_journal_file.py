@@ -1,6 +1,6 @@
-import multiprocessing
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,15 +56,12 @@ def test_a_killed_creation_is_repeated(tmp_path):
     assert not path.with_name("journal.sqlite.partial").exists()
 
 
-def test_processes_that_create_at_once_share_one_database(tmp_path):
+def test_writers_that_create_at_once_share_one_database(tmp_path):
     path = tmp_path / "journal" / "journal.sqlite"
-    processes = [multiprocessing.get_context("fork").Process(target=create, args=(path,)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
+    with ThreadPoolExecutor(4) as pool:  # the lock of a file holds between threads as between processes
+        list(pool.map(create, [path] * 8))
     assert "operations" in tables(path)
+    assert {file.name for file in path.parent.iterdir()} == {"journal.sqlite", ".lock"}
 
 
 def test_another_format_version_is_refused(path):
