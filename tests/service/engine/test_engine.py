@@ -3,12 +3,15 @@
 import asyncio
 
 import httpx
+import pytest
 
-from indexer import (
-    Generations,
-    compact_index,
-)
+from indexer import Document, Generations, compact_index
+from models import InvalidOptionError
+from models.data.images import image_size
 from service import Settings, create_app
+from service.engine.engine import _search_once
+from service.errors import ServiceError
+from service.schemas.compaction import CompactionFacts
 from tests.service.applications import build_again, error_of, serve, until
 
 
@@ -123,3 +126,70 @@ def test_a_compaction_that_the_index_command_made_is_served_too(root):
         assert (await client.get("/v1/index")).json()["documents"] == 999
 
     serve(root, scenario, follow_seconds=0.05)
+
+
+def test_a_reload_says_whether_the_generation_changed_and_counts_failures(root, monkeypatch):
+    async def scenario(client, engine):
+        assert await engine.reload() is False
+        build_again(root, 20)
+        assert await engine.reload() is True
+        assert len(engine.index) == 20
+        monkeypatch.setattr(engine.index, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await engine.reload()
+        text = engine.metrics.text().decode()
+        assert 'mrl_reloads_total{outcome="changed"} 1.0' in text
+        assert 'mrl_reloads_total{outcome="failed"} 1.0' in text
+
+    serve(root, scenario)
+
+
+def test_a_rollback_publishes_and_serves_or_is_a_conflict(root):
+    async def scenario(client, engine):
+        with pytest.raises(ServiceError, match="no earlier generation") as refused:
+            await engine.rollback(None)
+        assert (refused.value.status, refused.value.code) == (409, "cannot_roll_back")
+        build_again(root, 20)
+        assert await engine.rollback(None) == ("000002", "000001")
+        assert await engine.rollback("2") == ("000001", "000002")
+        assert engine.index.generation == "000002"
+
+    serve(root, scenario)
+
+
+def test_what_keeps_it_from_following_is_logged_once(root, monkeypatch, caplog):
+    async def scenario(client, engine):
+        tries = []
+        monkeypatch.setattr(engine.index, "reload", lambda: tries.append(1) or 1 / 0)
+        while len(tries) < 3:
+            await asyncio.sleep(0.01)
+
+    serve(root, scenario, follow_seconds=0.01)
+    assert caplog.text.count("cannot follow") == 1
+
+
+def test_a_failed_compaction_is_tried_again_when_there_are_half_as_many_updates_more(root, monkeypatch):
+    async def scenario(client, engine):
+        started = []
+        monkeypatch.setattr(engine.compaction, "start", lambda: started.append(engine.index.view.delta.changes))
+        for count in range(1, 11):
+            await engine.write(lambda count=count: engine.index.upsert([Document(f"new {count}", "w1", {})]))
+            engine._compact_if_due()
+            engine.compaction.facts = CompactionFacts(state="failed" if started else "none")
+        assert started == [5, 8]
+
+    serve(root, scenario, compact_after=4)
+
+
+def test_a_model_without_a_text_encoder_is_warmed_up_by_an_image():
+    calls = []
+
+    class Vision:
+        def search(self, texts, options):
+            raise InvalidOptionError("query", "encodes images only")
+
+        def search_images(self, images, options):
+            calls.append(image_size(images[0]))
+
+    _search_once(Vision())
+    assert calls == [(8, 8)]
