@@ -32,12 +32,10 @@ _SIDES = 16, 64
 _MOST_BYTES = 4 << 30
 _BATCH = 256
 
-_USAGE = """from pathlib import Path
-
-from models import Classifier, read_image
+_USAGE = """from models import Classifier, read_image
 
 classifier = Classifier.load("path/to/this/directory")
-vectors = classifier.encoder.encode_images([read_image(Path("image.png"))])  # unit rows, $dimension wide
+vectors = classifier.encoder.encode_images([read_image("image.png")])  # unit rows, $dimension wide
 classifier.classify_vectors(vectors)  # label, confidence, size that answered"""
 
 
@@ -49,34 +47,37 @@ def train_images(
     out: str | Path | None = None,
     report: Report = silent,
 ) -> TrainedClassifier:
-    """Train a vision model and its heads, and learn the cascade on the validation part.
+    """Train a vision model and its heads, and learn a cascade on the validation part.
 
-    The loss is Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1); a head sees its prefix at a fixed length, as in
-    :func:`models.classifier.texts.train_classifier`.
+    The loss is Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1) over prefixes scaled to a fixed length, as in
+    :func:`models.train_classifier`.
+
+    >>> parts = split_labelled_images(list_labelled_images("flowers"), 0.1, seed=0)  # flowers/rose/1.jpg …
+    >>> trained = train_images(parts, ImageTrainingOptions(epochs=20))
+    >>> trained.validation  # accuracy by size
 
     Args:
-        parts: ``train``, ``valid`` and ``test``, as from
-            :func:`models.data.labelled_images.split_labelled_images`.
-        options: what decides the run.
-        base: a model with an image side to train from; a small new one where None.
-        out: where the model will be written; see :func:`models.classifier.texts.train_classifier`.
+        parts: ``train``, ``valid`` and ``test``, as :func:`models.split_labelled_images` returns them.
+        options: options of the run.
+        base: name of a model with an image side to start from; if None, a small new model.
+        out: directory the model will be written to; see :func:`models.train_classifier`.
         report: receives progress events.
 
     Returns:
-        A classifier whose encoder encodes images, with the images that were passed over.
+        The classifier, whose encoder encodes images, and the images that could not be read.
 
     Raises:
-        TrainingError: no image of a part can be read, they take too much memory, the loss is no longer finite, or
-            ``out`` holds the checkpoint of another run.
+        TrainingError: no image of a part can be read, the images do not fit into memory, the loss is no longer finite,
+            or ``out`` holds the checkpoint of another run.
         ModelError, InvalidOptionError: the base cannot be used.
-        KeyboardInterrupt: interrupted before there was anything to keep.
+        KeyboardInterrupt: interrupted before the first evaluation, or without ``out``.
     """
     task = _ImageTask(parts, options, base)
     return replace(train_task(task, report=report, out=out), rejected=task.rejected)
 
 
 class _ImageTask(ClassifierTask):
-    """The loop's view of a network over pixels; all images are in memory as those."""
+    """A vision model and its heads, trained on pixels; all images are held in memory."""
 
     def __init__(
         self, parts: Mapping[str, Sequence[LabelledImage]], options: ImageTrainingOptions, base: str | None
@@ -111,7 +112,7 @@ class _ImageTask(ClassifierTask):
         """See :class:`ClassifierTask`."""
         pixels = (self.pixels[part].numpy() for part in sorted(self.pixels))
         images = data_hash(self.labels, [*pixels, *(self.targets[part] for part in sorted(self.targets))])
-        # A new network's weights come from the seed.
+        # The seed determines the weights of a new network.
         return {"base_hash": self.classifier().encoder.content_hash if self.based else None, "images": images}
 
     def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
@@ -147,8 +148,8 @@ class _ImageTask(ClassifierTask):
             if (needed := pixels[0].nbytes * len(items)) > _MOST_BYTES:
                 raise TrainingError(
                     f"{len(items)} images of {pixels[0].shape[-1]} x {pixels[0].shape[-2]} pixels take "
-                    f"{needed / 1e9:.1f} GB of memory: allowed are {_MOST_BYTES / 1e9:.1f}; give fewer of them, or a "
-                    "base that sees smaller ones"
+                    f"{needed / 1e9:.1f} GB of memory: allowed are {_MOST_BYTES / 1e9:.1f}; give fewer images, or a "
+                    "base with a smaller input size"
                 )
         if items and not pixels:
             raise TrainingError(f"none of the {len(items)} images of part {part!r} can be read: {self.rejected[-1][1]}")
@@ -162,21 +163,21 @@ class _ImageTask(ClassifierTask):
 
 
 def _side(paths: Sequence[Path]) -> int:
-    """Choose the side a new model sees: twice the images' median, because it reads one place in four, within bounds."""
+    """Choose a new model's input size: twice the median image size, as it downsamples by four, within bounds."""
     sizes = []
     for path in paths[:: max(1, len(paths) // 100)]:
         try:
             sizes.append(min(image_size(path)))
         except ImageError:
-            continue  # told of when it is read
+            continue  # reported when it is read
     least, most = _SIDES
     return int(np.clip(2 * np.median(sizes), least, most)) if sizes else most
 
 
 def save_image_classifier(
-    result: TrainedClassifier, out: Path, options: ImageTrainingOptions, base: str | None
+    result: TrainedClassifier, out: str | Path, options: ImageTrainingOptions, base: str | None
 ) -> None:
-    """Write what :func:`train_images` made; see :func:`models.classifier.output.write_classifier`."""
+    """Write the result of :func:`train_images`; see :func:`models.classifier.output.write_classifier`."""
     classifier = result.classifier
     start = f"from {base}" if base else "from random weights"
     write_classifier(

@@ -58,6 +58,6 @@ class ClassifierOptions:
         if self.kind == "ff" and len(nesting.sizes) > 1:
             raise InvalidOptionError("sizes", f"sizes {list(nesting.sizes)}: kind 'ff' has a single size")
 
-    def told(self) -> dict[str, Any]:
-        """Return what a record or card tells as options: plain values, without the sizes, which stand elsewhere."""
+    def record(self) -> dict[str, Any]:
+        """Return the options that records and cards list: plain values, without the sizes, which they list apart."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _SIZES}

@@ -1,4 +1,4 @@
-"""What a trained classifier is written as."""
+"""Writes a trained classifier as a model directory."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def write_classifier(
 ) -> None:
     """Write a sentence-transformers directory with heads, cascade, record and card.
 
-    The run's checkpoint goes, unless it was interrupted and can still be taken up.
+    Removes the run's checkpoint, unless the run was interrupted and can be resumed.
 
     Args:
-        result: what was trained.
-        out: the directory; :func:`models.directory.output.check_output` says what may be there.
-        options: what it was trained with.
-        base: name of the base model, if there was one.
-        title, summary, pipeline, usage: of the card; see :class:`models.directory.card.CardFacts`.
+        result: the result of training.
+        out: the directory; see :func:`models.directory.output.check_output` for what it may contain.
+        options: the options of the run.
+        base: name of the base model, if any.
+        title, summary, pipeline, usage: contents of the card; see :class:`models.directory.card.CardFacts`.
     """
-    classifier, used = result.classifier, options.told()
+    classifier, used = result.classifier, options.record()
     with staged(out) as folder:
         as_trainable(classifier.encoder, "cpu").save(str(folder), create_model_card=False)
         classifier.save_heads(folder)

@@ -1,4 +1,4 @@
-"""Training of nested classifiers on labelled texts: MRL, MRL-E and the baselines of one code path."""
+"""Training of nested classifiers on labelled texts: MRL, MRL-E and the baselines, in a single code path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HEADS: Mapping[str, type[Head]] = {
 }
 
 _HEAD_RATE = 0.1
-"""Learning rate of the heads, as a share of the table's: where both were alike, large sizes learned by heart."""
+"""Learning rate of the heads relative to the table's: with equal rates, large sizes overfit."""
 _USAGE = """from models import Classifier
 
 Classifier.load("path/to/this/directory").classify(["a text"])  # label, confidence, size that answered"""
@@ -47,24 +47,29 @@ def train_classifier(
     out: str | Path | None = None,
     report: Report = silent,
 ) -> TrainedClassifier:
-    """Train a table and its heads from the base's table on, and learn the cascade on the validation part.
+    """Train a static table and its heads, starting from the base's table, and learn a cascade on the validation part.
 
-    The loss is Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1). A head sees its prefix at a fixed length, as
-    retrieval does (the paper normalises prefixes for contrastive losses only): prefixes of unnormalised means, and of
-    vectors normalised as a whole, were less accurate at 16 to 64 dimensions. The same data, options and device give
-    the same classifier, in one go or in several.
+    The loss is Σₘ cₘ · CE(logits of size m, label) (MRL, equation 1). Prefixes are scaled to a fixed length before
+    their head, as in retrieval (the paper normalises prefixes for contrastive losses only): unscaled prefixes of means
+    and of normalised vectors were less accurate at 16 to 64 dimensions. The same data, options and device give the
+    same classifier, whether or not the run was interrupted and resumed.
+
+    >>> data = ClassificationData.prepare(parts, load_encoder("wordllama"))
+    >>> trained = train_classifier(data, ClassificationOptions(), out="runs/news")
+    >>> save_classifier(trained, "runs/news", ClassificationOptions(), "wordllama")
 
     Args:
         data: texts and labels.
-        options: what decides the run.
-        out: where the model will be written. A checkpoint is kept there: the same call goes on from it, and Ctrl-C
-            ends with the best so far; see :func:`models.classifier.training.train_task`.
+        options: options of the run.
+        out: directory the model will be written to. Checkpoints are kept there: the same call resumes from the last
+            one, and Ctrl-C ends the run with the best epoch so far; see
+            :func:`models.classifier.training.train_task`.
         report: receives progress events.
 
     Raises:
         TrainingError: the loss is no longer finite, or ``out`` holds the checkpoint of another run.
         InvalidOptionError: the sizes do not fit the kind.
-        KeyboardInterrupt: interrupted before there was anything to keep.
+        KeyboardInterrupt: interrupted before the first evaluation, or without ``out``.
     """
     return train_task(_TextTask(data, options), report=report, out=out)
 
@@ -87,7 +92,7 @@ class _Module(nn.Module):
 
 
 class _TextTask(ClassifierTask):
-    """The loop's view of a table over token counts."""
+    """A static table and its heads, trained on token counts."""
 
     module: _Module
 
@@ -97,9 +102,9 @@ class _TextTask(ClassifierTask):
         nesting = options.nesting or Nesting.halving(options.width or data.base.dimension)
         options.check_sizes(nesting)
         self.base = resized(data.base, nesting.dimension, options.seed)
-        # The table's own scale does not show in unit vectors, but a learning rate means the same with any base.
+        # The scale does not affect unit vectors; fixing it makes a learning rate mean the same with any base.
         self.base_table = self.base.table / self.base.table.std()
-        # Rows that training never sees get no gradient and stay: the optimizer need not carry them.
+        # Rows of tokens that no training text has get no gradient: the optimizer need not hold them.
         self.seen = np.unique(data.train.indices)
         self.counts = data.train[:, self.seen].tocsr()
         head = _HEADS[options.kind](nesting, len(data.labels), FEATURE_LENGTH)
@@ -122,7 +127,7 @@ class _TextTask(ClassifierTask):
         return {"base_hash": self.data.base.content_hash, "texts": texts}
 
     def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
-        """See :class:`ClassifierTask`; each step drops tokens of its own."""
+        """See :class:`ClassifierTask`; each step drops different tokens."""
         rng = np.random.default_rng([self.options.seed, number, 1])
         logits: dict[int, Tensor] = self.module(without_tokens(self.counts[rows], self.token_dropout, rng))
         return logits
@@ -141,10 +146,10 @@ class _TextTask(ClassifierTask):
 
 
 def resized(encoder: Encoder, dimension: int, seed: int) -> StaticEncoder:
-    """Cut a static table to its first columns, or widen it by random ones, to ``dimension``.
+    """Truncate a static table to its first ``dimension`` columns, or widen it with random columns.
 
     Raises:
-        InvalidOptionError: not a static table.
+        InvalidOptionError: the encoder is not static.
     """
     if isinstance(encoder, StaticEncoder) and dimension <= encoder.dimension:
         return replace(encoder, table=encoder.table[:, :dimension].copy(), nesting=Nesting.halving(dimension))
@@ -161,21 +166,21 @@ def without_tokens(counts: csr_array, share: float, rng: np.random.Generator) ->
 
 
 def classifier_vectors(classifier: Classifier, counts: csr_array) -> Vectors:
-    """Unit vectors of texts whose tokens are counted already; equal to encoding them, without the tokenizer."""
+    """Return unit vectors of texts from their token counts; equal to encoding the texts."""
     encoder = classifier.encoder
     assert isinstance(encoder, StaticEncoder)
     return truncate(counts @ encoder.table, encoder.dimension)
 
 
-def save_classifier(result: TrainedClassifier, out: Path, options: ClassificationOptions, base: str) -> None:
-    """Write what :func:`train_classifier` made; see :func:`models.classifier.output.write_classifier`."""
+def save_classifier(result: TrainedClassifier, out: str | Path, options: ClassificationOptions, base: str) -> None:
+    """Write the result of :func:`train_classifier`; see :func:`models.classifier.output.write_classifier`."""
     classifier = result.classifier
     write_classifier(
         result,
         out,
         options,
         base,
-        title=out.resolve().name,
+        title=Path(out).resolve().name,
         summary=f"A text classifier of kind {classifier.kind} with {len(classifier.labels)} labels, trained from "
         f"`{Path(base).name}`, with a linear head at every size.",
         pipeline="text-classification",

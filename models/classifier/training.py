@@ -1,4 +1,4 @@
-"""Training of nested classifiers, whatever their items are."""
+"""Training of nested classifiers, independent of the kind of items."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _NOT_FINGERPRINTED = ("device", "max_seconds", "patience")
 
 @dataclass(frozen=True, slots=True)
 class TrainedClassifier:
-    """What a training run made.
+    """The result of training a classifier.
 
     Attributes:
-        classifier: of the epoch with the best validation accuracy, averaged over sizes by their weights.
-        history: one entry an epoch: ``epoch``, ``loss`` and validation ``accuracy`` by size.
-        best_epoch: the epoch the classifier is of; the first is 1.
-        test: test accuracy by size; empty where there was no test part.
+        classifier: the classifier of the best epoch, by validation accuracy averaged over sizes with their weights.
+        history: an entry per epoch: ``epoch``, ``loss`` and validation ``accuracy`` by size.
+        best_epoch: number of the best epoch; the first is 1.
+        test: test accuracy by size; empty without a test part.
         stopped: ``finished``, ``early stop``, ``time limit`` or ``interrupted``.
-        rejected: files passed over, and why.
+        rejected: files that could not be read, and why.
     """
 
     classifier: Classifier
@@ -60,7 +60,7 @@ class TrainedClassifier:
 
 
 class ClassifierTask(TrainingTask):
-    """What the training loop trains: a subclass has the items and computes their logits.
+    """A classifier as the training loop sees it; a subclass holds the items and computes their logits.
 
     Attributes:
         targets: label numbers of the parts ``train``, ``valid`` and ``test``; -1 for labels without training items.
@@ -98,23 +98,23 @@ class ClassifierTask(TrainingTask):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Return hashes of what the run starts from and trains on; called before the first step."""
+        """Return hashes of the base model and the data; called before the first step."""
 
     @abstractmethod
     def logits(self, rows: npt.NDArray[np.int64], number: int) -> dict[int, Tensor]:
-        """Return the logits of training items in step ``number``, shape (len(rows), L) by size, with their gradient."""
+        """Return the logits of training items in step ``number``, shape (len(rows), L) by size, with gradients."""
 
     @abstractmethod
     def vectors(self, part: str) -> Vectors:
-        """Return the unit vectors of a part's items as the module is now, shape (n, D)."""
+        """Return the unit vectors of a part's items with the current weights, shape (n, D)."""
 
     @abstractmethod
     def classifier(self) -> Classifier:
-        """Return what the module is now, without a cascade."""
+        """Return the classifier with the current weights, without a cascade."""
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that decides the result."""
-        options = {name: value for name, value in self.options.told().items() if name not in _NOT_FINGERPRINTED}
+        options = {name: value for name, value in self.options.record().items() if name not in _NOT_FINGERPRINTED}
         return {**self.facts(), "nesting": self.nesting.to_json(), **options}
 
     def position(self, step: int) -> dict[str, int]:
@@ -139,11 +139,11 @@ class ClassifierTask(TrainingTask):
         return self.accuracy("valid")
 
     def accuracy(self, part: str) -> dict[int, float]:
-        """Return the top-1 accuracy on a part by size, as the module is now."""
+        """Return the top-1 accuracy on a part by size, with the current weights."""
         return accuracy(self.classifier(), self.vectors(part), self.targets[part])
 
     def with_cascade(self) -> Classifier:
-        """:meth:`classifier` with thresholds that keep the largest size's validation accuracy at fewest dimensions."""
+        """Return :meth:`classifier` with the cheapest cascade that keeps the largest size's validation accuracy."""
         classifier, vectors, targets = self.classifier(), self.vectors("valid"), self.targets["valid"]
         curve = learn_cascades(*confidences(classifier, vectors, targets))
         full = accuracy(classifier, vectors, targets)[self.nesting.dimension]
@@ -191,7 +191,7 @@ def _sized(value: Any) -> Any:
 
 
 def accuracy(classifier: Classifier, vectors: Vectors, targets: Targets) -> dict[int, float]:
-    """Top-1 accuracy by size; a target of -1, a label that was not trained, is never right."""
+    """Return the top-1 accuracy by size; a target of -1 (a label without training items) counts as wrong."""
     return {
         size: float((logits.argmax(axis=1) == targets).mean()) for size, logits in classifier.logits(vectors).items()
     }
@@ -200,7 +200,7 @@ def accuracy(classifier: Classifier, vectors: Vectors, targets: Targets) -> dict
 def confidences(
     classifier: Classifier, vectors: Vectors, targets: Targets
 ) -> tuple[dict[int, Vectors], dict[int, npt.NDArray[np.bool_]]]:
-    """Confidence, and whether the answer is right, of each item by size: what a cascade is learned from."""
+    """Return each item's confidence and whether its answer is correct, by size: the input of ``learn_cascades``."""
     answers = {size: answer(logits) for size, logits in classifier.logits(vectors).items()}
     return (
         {size: sure for size, (_, sure) in answers.items()},
@@ -209,7 +209,7 @@ def confidences(
 
 
 def data_hash(labels: Sequence[str], arrays: Iterable[npt.NDArray[Any]]) -> str:
-    """sha256 over labels and arrays, their types and shapes."""
+    """Return the sha256 of labels and arrays, including the arrays' types and shapes."""
     digest = hashlib.sha256(json.dumps(labels).encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())

@@ -12,7 +12,7 @@ SIZES = (2, 4, 8)
 
 
 def items(count, seed, levels=100):
-    """Confidence that means something: an answer is right with that probability, and longer prefixes are surer."""
+    """Calibrated confidences, rising with the size: an answer is correct with that probability."""
     rng = np.random.default_rng(seed)
     hardness = rng.random(count)
     sure, right = {}, {}
@@ -23,7 +23,7 @@ def items(count, seed, levels=100):
     return sure, right
 
 
-def one_by_one(sure, thresholds):
+def stops_of_each(sure, thresholds):
     stops = []
     for item in range(len(sure[SIZES[0]])):
         for place, size in enumerate(SIZES):
@@ -35,10 +35,10 @@ def one_by_one(sure, thresholds):
 
 @given(st.lists(st.floats(0, 2), min_size=2, max_size=2), st.integers(1, 40), st.integers(0, 99))
 @example([0.95, 0.0], 4, 94)  # a confidence of 0.95 in float32, which is less than 0.95 in float64
-def test_a_batch_is_each_item_by_itself_and_dimensions_are_counted_both_ways(thresholds, count, seed):
+def test_a_batch_equals_single_items_and_dimensions_are_counted_both_ways(thresholds, count, seed):
     sure, right = items(count, seed)
     cascade = Cascade(SIZES, tuple(thresholds), 0, 0, 0)
-    stops = one_by_one(sure, thresholds)
+    stops = stops_of_each(sure, thresholds)
     assert cascade.stops(sure).tolist() == stops
     score = measure(cascade, sure, right)
     read = [size if threshold <= 1 else 0 for size, threshold in zip(SIZES, [*thresholds, 0], strict=True)]
@@ -49,13 +49,13 @@ def test_a_batch_is_each_item_by_itself_and_dimensions_are_counted_both_ways(thr
 
 
 @given(st.integers(1, 25), st.integers(0, 999), st.floats(0, 0.1))
-def test_no_single_threshold_can_be_moved_for_the_better(count, seed, price):
+def test_no_change_of_a_single_threshold_lowers_the_cost(count, seed, price):
     sure, right = items(count, seed, levels=10)
     stacked = np.stack([sure[size] for size in SIZES])
     costs = ~np.stack([right[size] for size in SIZES]) + price * np.array(SIZES)[:, None]
 
     def cost(thresholds):
-        return sum(costs[stop, i] for i, stop in enumerate(one_by_one(sure, thresholds)))
+        return sum(costs[stop, i] for i, stop in enumerate(stops_of_each(sure, thresholds)))
 
     found = _descend(stacked, costs)
     for place, value in itertools.product(range(2), [*np.unique(stacked), 2.0]):
@@ -86,17 +86,17 @@ def test_the_curve_rises_and_saves_dimensions():
     assert choose_within(curve, 1.0) == curve[0]
 
 
-def test_accuracy_is_told_as_it_is_on_other_items():
-    """On few items the best thresholds fit them too well; what is told must not be that."""
-    told, fitted, true = [], [], []
+def test_the_expected_accuracy_is_that_on_new_items():
+    """Thresholds overfit few items; the expectation must not."""
+    expected, fitted, true = [], [], []
     others = items(20000, 999)
     for seed in range(8):
         few = items(60, seed)
         curve = learn_cascades(*few)
-        told.append(np.mean([cascade.accuracy for cascade in curve]))
+        expected.append(np.mean([cascade.accuracy for cascade in curve]))
         fitted.append(np.mean([measure(cascade, *few).accuracy for cascade in curve]))
         true.append(np.mean([measure(cascade, *others).accuracy for cascade in curve]))
-    assert abs(np.mean(told) - np.mean(true)) < abs(np.mean(fitted) - np.mean(true))
+    assert abs(np.mean(expected) - np.mean(true)) < abs(np.mean(fitted) - np.mean(true))
 
 
 def test_what_holds_on_held_out_items_holds_on_others():

@@ -32,7 +32,7 @@ def test_sizes_found_later_are_checked_by_kind():
 
 def test_a_record_has_every_option_except_the_sizes():
     options = ClassifierOptions(nesting=Nesting((8, 16)), seed=3)
-    assert options.told() == {
+    assert options.record() == {
         "kind": "mrl", "epochs": 10, "batch_size": 64, "learning_rate": None, "patience": 3, "max_seconds": None,
         "seed": 3, "device": "auto",
     }  # fmt: skip
