@@ -80,7 +80,7 @@ class Document:
                     f"the field out, as the {attribute} is stored in it"
                 )
             own[name] = value
-        # In front, as rows have them; what the payload holds already stays in its place.
+        # First, as in rows; fields that the payload already holds keep their position.
         return {**{name: value for name, value in own.items() if name not in self.payload}, **self.payload, **own}
 
 

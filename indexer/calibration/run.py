@@ -41,7 +41,7 @@ _FINALISTS = 20
 _TIMED = (10, 60)
 _GUESS = 60
 """Approximate number of plans tried."""
-_EXAMINE_UNTIL, _CHOOSE_UNTIL, _BOUND_UNTIL = 0.3, 0.55, 0.93
+_ANSWER_UNTIL, _CHOOSE_UNTIL, _BOUND_UNTIL = 0.3, 0.55, 0.93
 """Shares of the time budget after which the steps end."""
 
 
@@ -146,7 +146,7 @@ class Calibration:
         return SampledQueries(self.vectors, opened.distinct, opened.documents, fields, self.encoder, self.options.seed)
 
     def _answered(self, source: QuerySource, k: int, most: int) -> list[QueriesWithAnswers]:
-        until = self._moment(_EXAMINE_UNTIL)
+        until = self._moment(_ANSWER_UNTIL)
         return answer_exactly(source, self.vectors, k, most, min(most, _FEWEST_QUERIES), until, self.threads)
 
     def _outcomes(
@@ -171,7 +171,7 @@ class Calibration:
             self.report(Calibrating(done=self.measured, total=max(_GUESS, self.measured)))
             return self.meter.trial(plan, answered)
 
-        until = self._moment(_EXAMINE_UNTIL + (_CHOOSE_UNTIL - _EXAMINE_UNTIL) * share)
+        until = self._moment(_ANSWER_UNTIL + (_CHOOSE_UNTIL - _ANSWER_UNTIL) * share)
 
         def variants(plan: Plan) -> Iterator[Plan]:
             yield from stop_rules(self.opened.ranker, answered, plan, threads=self.threads)

@@ -122,7 +122,7 @@ def test_a_folder_of_texts(tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "picture.png").write_bytes(b"no text")
     documents, broken = read(tmp_path)
-    assert [(one.id, one.text) for one in documents] == [("b.txt", "second"), ("sub/a.md", "first")]
+    assert [(document.id, document.text) for document in documents] == [("b.txt", "second"), ("sub/a.md", "first")]
     assert [problem.split(":")[0] for _, problem in broken] == ["not UTF-8", "missing text"]
 
 

@@ -8,7 +8,7 @@ from tests.indexer.filters.samples import filters, payloads, verdict
 
 @settings(max_examples=400, deadline=None)
 @given(payloads, filters)
-def test_sqlite_is_right_wherever_it_decides(memory, payload, wanted):
+def test_sqlite_is_right_if_it_decides(memory, payload, wanted):
     condition = parse_filter(wanted)
     assert verdict(memory, condition, "1", payload) in (None, condition.matches("1", payload))
 
