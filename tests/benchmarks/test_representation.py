@@ -12,7 +12,7 @@ from models import Nesting
 from models.classifier.text_data import ClassificationData
 from models.data.labelled_texts import split_labelled
 from tests.conftest import make_encoder
-from tests.models.classifier.test_texts import make_items
+from tests.models.classifier.labelled import make_items
 
 SETTINGS = Settings(
     nesting=Nesting((2, 8, 32)),

@@ -19,7 +19,7 @@ from models.data.labelled_texts import split_labelled
 from models.directory.output import check_output
 from models.progress import Evaluated, Step, silent
 from tests.conftest import make_encoder
-from tests.models.classifier.test_texts import make_items
+from tests.models.classifier.labelled import make_items
 from tests.models.image_models import make_vit, write_digits
 
 COMMON = {"nesting": Nesting((4, 8), (1.0, 2.0)), "epochs": 4, "batch_size": 32, "patience": 4, "device": "cpu"}

@@ -15,7 +15,7 @@ from models import (
 )
 from models.classifier.cascade import choose
 from tests.conftest import write_lines
-from tests.models.classifier.test_texts import make_items
+from tests.models.classifier.labelled import make_items
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from models.progress import Step
 from tests.conftest import write_lines
-from tests.models.classifier.test_texts import make_items
+from tests.models.classifier.labelled import make_items
 
 TRAIN = ["--sizes", "2,8,32", "--epochs", "6", "--batch-size", "64", "--learning-rate", "0.3"]
 

@@ -17,7 +17,7 @@ from models.data.labelled_texts import split_labelled
 from service import Settings
 from service.http.server import running
 from tests.conftest import make_encoder, write_lines
-from tests.models.classifier.test_texts import make_items, options
+from tests.models.classifier.labelled import make_items, options
 from tests.service.applications import error_of, serve
 
 TEXTS = [item.text for item in make_items(80, seed=3)]
