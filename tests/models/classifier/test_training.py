@@ -1,4 +1,4 @@
-"""Text and image classifiers share one loop: an interrupted run of either goes on to the same end."""
+"""Training of text and image classifiers: an interrupted run resumes to the same result as one without interruption."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ COMMON = {"nesting": Nesting((4, 8), (1.0, 2.0)), "epochs": 4, "batch_size": 32,
 
 
 class Texts:
-    """Trains and writes text classifiers by one call, as the command does."""
+    """Trains and writes text classifiers, as the command does."""
 
     hash_name = "texts"
 
@@ -98,15 +98,15 @@ def assert_same(found, expected):
     assert found.classifier.encoder.content_hash == expected.classifier.encoder.content_hash
     for size in expected.classifier.heads.sizes:
         for of in ("weights", "biases"):
-            arrays = (getattr(one.classifier.heads, of)[size] for one in (found, expected))
+            arrays = (getattr(result.classifier.heads, of)[size] for result in (found, expected))
             np.testing.assert_array_equal(*arrays)
     assert found.classifier.curve == expected.classifier.curve
     assert found.classifier.cascade == expected.classifier.cascade
-    rest = [(one.history, one.best_epoch, one.test, one.stopped) for one in (found, expected)]
+    rest = [(result.history, result.best_epoch, result.test, result.stopped) for result in (found, expected)]
     assert rest[0] == rest[1]
 
 
-def test_an_interrupted_run_keeps_its_best_and_goes_on_to_the_same_end(trainer, tmp_path):
+def test_an_interrupted_run_keeps_its_best_epoch_and_resumes_to_the_same_result(trainer, tmp_path):
     whole = trainer.train()
     assert whole.stopped == "finished"
     out = tmp_path / "model"
@@ -119,7 +119,7 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on_to_the_same_end(trainer, 
     assert (stopped.stopped, len(stopped.history)) == ("interrupted", 2)
     assert stopped.history == whole.history[:2]
     trainer.save(stopped, out)
-    assert Classifier.load(out).labels == whole.classifier.labels, "what there is can be used"
+    assert Classifier.load(out).labels == whole.classifier.labels, "the best epoch so far can be used"
     check_output(out, restart=False)
 
     events.clear()
@@ -136,7 +136,7 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on_to_the_same_end(trainer, 
 
 @pytest.mark.parametrize("trainer", ["texts", "images, new"], indirect=True)
 class TestCheckpoints:
-    def test_a_kill_in_any_epoch_is_taken_up(self, trainer, tmp_path):
+    def test_a_run_killed_in_any_epoch_resumes(self, trainer, tmp_path):
         whole, killed = trainer.train(), RuntimeError("killed")
         for _ in range(3):
             with pytest.raises(RuntimeError, match="killed"):
@@ -158,11 +158,11 @@ class TestCheckpoints:
             trainer.train(tmp_path / "model", raise_at(Evaluated, 2, RuntimeError), **slow)
         assert_same(trainer.train(tmp_path / "model", **slow), whole)
 
-    def test_an_interrupt_before_anything_was_measured_is_passed_on(self, trainer, tmp_path):
+    def test_an_interrupt_before_the_first_evaluation_is_raised(self, trainer, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             trainer.train(tmp_path / "model", raise_at(Step, 2))
         assert not (tmp_path / "model").exists()
-        # Without a place for checkpoints nothing is kept.
+        # Without a directory for checkpoints, nothing is kept.
         with pytest.raises(KeyboardInterrupt):
             trainer.train(None, raise_at(Evaluated, 3))
 
@@ -179,7 +179,7 @@ class TestCheckpoints:
         check_output(out, restart=True)
         assert len(trainer.train(out, batch_size=16, epochs=1).history) == 1
 
-    def test_patience_time_and_device_may_change_between_two_parts_of_a_run(self, trainer, tmp_path):
+    def test_patience_time_limit_and_device_may_change_when_a_run_resumes(self, trainer, tmp_path):
         trainer.train(tmp_path / "model", raise_at(Evaluated, 1))
         result = trainer.train(tmp_path / "model", max_seconds=1e-6, patience=5, device="auto")
         assert (result.stopped, len(result.history)) == ("time limit", 2)
@@ -206,7 +206,7 @@ def test_the_hash_of_data_tells_labels_values_types_and_shapes_apart():
         (["a", "b"], [np.arange(6, dtype=np.int32), arrays[1]]),
         (["a", "b"], [np.arange(6).reshape(2, 3), arrays[1]]),
     ]
-    found = {data_hash(labels, one) for labels, one in others}
+    found = {data_hash(labels, other) for labels, other in others}
     assert len(found) == len(others)
     assert data_hash(["a", "b"], arrays) == data_hash(["a", "b"], same)
     assert data_hash(["a", "b"], arrays) not in found
