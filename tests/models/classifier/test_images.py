@@ -20,7 +20,7 @@ NESTING = Nesting((4, 8, 16, 32, 64))
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """All digits, the last quarter of them for testing: other hands than those before, in the order of the data set."""
+    """All digits. The last quarter, by other writers than the rest, is for testing."""
     root = tmp_path_factory.mktemp("digits")
     write_digits(root / "train", 1347)
     write_digits(root / "test", start=1347)
@@ -39,12 +39,12 @@ def trained(digits, tmp_path_factory):
 
 
 def few(folder, per_label=8, labels=("0", "1")):
-    """Some digits of two labels."""
+    """A few digits of each label."""
     items = [item for item in list_labelled_images(folder / "train") if item.label in labels]
-    return [item for label in labels for item in [one for one in items if one.label == label][:per_label]]
+    return [item for label in labels for item in [found for found in items if found.label == label][:per_label]]
 
 
-def test_digits_of_other_hands_are_told_at_every_size(trained):
+def test_digits_by_other_writers_are_classified_at_every_size(trained):
     result, _, events = trained
     assert list(result.test) == list(NESTING.sizes)
     assert min(result.test.values()) > 0.88
@@ -64,9 +64,9 @@ def test_the_model_is_an_encoder_and_a_classifier_again(trained, digits):
     classifier = Classifier.load(out)
     for size, expected in result.test.items():
         answers = classifier.classify_vectors(vectors, dims=size)
-        right = [one.label == item.label for one, item in zip(answers, test, strict=True)]
+        right = [found.label == item.label for found, item in zip(answers, test, strict=True)]
         assert np.mean(right) == pytest.approx(expected, abs=1e-6)
-    assert {one.dims for one in classifier.classify_vectors(vectors)} <= set(NESTING.sizes)
+    assert {found.dims for found in classifier.classify_vectors(vectors)} <= set(NESTING.sizes)
     record = json.loads((out / "mrl.json").read_text())
     assert record["test"]["accuracy"]["64"] == result.test[64]
     card = (out / "README.md").read_text()
@@ -122,7 +122,7 @@ def _scored(run, hashes, score):
     return {8: score}
 
 
-def test_time_runs_out_and_broken_images_are_passed_over(digits, tmp_path):
+def test_the_time_limit_stops_training_and_broken_images_are_skipped(digits, tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "x.png").write_bytes(b"?")
     items = [*few(digits, 16), *list_labelled_images(tmp_path)]

@@ -66,7 +66,7 @@ def test_estimate_rows_from_a_sample(tmp_path):
         assert estimate_rows(path) == pytest.approx(40_000, rel=0.25)
 
 
-def test_broken_json_lines_are_told_apart_with_their_numbers(tmp_path):
+def test_broken_json_lines_are_reported_with_their_numbers(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n\nnot json\n{"a": NaN}\n[1]\n{"a": "\xff"}\n' + b"[" * 100_000 + b'\n{"a": 2}')
     rows = list(read_rows(path))

@@ -63,10 +63,10 @@ def test_a_label_without_training_rows_counts_as_wrong(labelled_vectors):
 
 
 def test_parts_that_are_switched_off_are_skipped(labelled_vectors):
-    told = []
+    events = []
     options = EvaluationOptions(interpolated=False, shots=(), linear=False, candidates=50)
-    evaluation = evaluate_labels(*labelled_vectors, (8, 32), options=options, report=told.append)
-    assert told == [Evaluating(what="retrieval")]
+    evaluation = evaluate_labels(*labelled_vectors, (8, 32), options=options, report=events.append)
+    assert events == [Evaluating(what="retrieval")]
     assert [(score.size, score.linear, score.few_shot) for score in evaluation.sizes] == [(8, None, {}), (32, None, {})]
     adaptive, funnel = evaluation.retrieval
     assert funnel.plan.sizes == (8, 16, 32)
