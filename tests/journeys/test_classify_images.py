@@ -56,12 +56,14 @@ def test_a_folder_of_images_is_classified(mrl, directory, folder, classifier):
     items = list_labelled_images(folder)
     assert [answer.pop("image") for answer in answers] == [str(item.path) for item in items]
     found = expected(classifier, [item.path for item in items])
-    assert [(answer["label"], answer["dims"]) for answer in answers] == [(one.label, one.dims) for one in found]
+    assert [(answer["label"], answer["dims"]) for answer in answers] == [
+        (result.label, result.dims) for result in found
+    ]
     np.testing.assert_allclose(
-        [answer["confidence"] for answer in answers], [one.confidence for one in found], atol=1e-5
+        [answer["confidence"] for answer in answers], [result.confidence for result in found], atol=1e-5
     )
     assert np.mean([answer["label"] == item.label for answer, item in zip(answers, items, strict=True)]) > 0.7
-    assert json.loads(out)["mean_dims"] == pytest.approx(np.mean([one.dims for one in found]))
+    assert json.loads(out)["mean_dims"] == pytest.approx(np.mean([result.dims for result in found]))
 
 
 def test_accuracy_a_size_and_a_limit_are_chosen_as_for_texts(mrl, directory, folder, classifier):
@@ -72,7 +74,7 @@ def test_accuracy_a_size_and_a_limit_are_chosen_as_for_texts(mrl, directory, fol
         status, out, _ = mrl("classify", directory, folder, "--limit", 60, "--accuracy", wanted, "--json")
         assert status == 0
         found = expected(classifier, paths, cascade=choose(list(classifier.curve), wanted))
-        assert [answer["dims"] for answer in json.loads(out)["answers"]] == [one.dims for one in found]
+        assert [answer["dims"] for answer in json.loads(out)["answers"]] == [result.dims for result in found]
         dims.append(json.loads(out)["mean_dims"])
     assert dims[0] < dims[1]
     status, out, err = mrl("classify", directory, paths[0], paths[1], "--dims", 8)
@@ -108,7 +110,7 @@ def test_broken_images_are_listed_and_passed_over(mrl, directory, folder, tmp_pa
 
 
 @pytest.mark.parametrize("what", ["the sea is rising", "rows.csv", "empty"])
-def test_a_text_is_no_image(mrl, directory, tmp_path, monkeypatch, what):
+def test_a_text_is_not_an_image(mrl, directory, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("text\na\n")
     (tmp_path / "empty").mkdir()
@@ -169,7 +171,7 @@ def test_images_over_http_are_answered_by_the_shortest_sure_size(client, folder,
     assert answer["results"] == results(expected(classifier, paths[:2], dims=8))
     with Client(served) as ours:
         found = ours.classify(images=[path.read_bytes() for path in paths[:2]])
-    assert [one.label for one in found.results] == [one.label for one in expected(classifier, paths[:2])]
+    assert [result.label for result in found.results] == [result.label for result in expected(classifier, paths[:2])]
 
 
 def test_what_cannot_be_classified_is_refused_by_name(client, folder):

@@ -88,7 +88,7 @@ def test_an_index_without_words_says_how_to_build_them(client):
     assert "mrl index build --lexical" in response.json()["error"]["message"]
 
 
-def test_the_index_tells_its_words(hybrid_client):
+def test_the_index_reports_its_lexical_fields(hybrid_client):
     facts = hybrid_client.get("/v1/index").json()["lexical"]
     assert facts["fields"] == ["title", "text"]
 

@@ -66,12 +66,10 @@ def test_equal_documents_come_in_the_order_they_were_added(repeated):
     hits = search(client, query=texts[3], k=60)["results"]
     best = [hit["id"] for hit in hits if hit["score"] == hits[0]["score"]]
     assert len(best) > 3
-    assert [one for one in best if not one.startswith("new")] == sorted(
-        (one for one in best if not one.startswith("new")), key=int
-    )
-    assert [one for one in best if one.startswith("new")] == sorted(
-        (one for one in best if one.startswith("new")), key=lambda one: int(one[4:])
-    )
+    built = [identifier for identifier in best if not identifier.startswith("new")]
+    added = [identifier for identifier in best if identifier.startswith("new")]
+    assert built == sorted(built, key=int)
+    assert added == sorted(added, key=lambda identifier: int(identifier[4:]))
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.sampled_from([{}, {"n": {"$lt": 60}}]))

@@ -1,4 +1,4 @@
-"""The application in this process: without a server, and without an index where one is not needed."""
+"""Runs the application in this process: without a server, and without an index if none is needed."""
 
 import asyncio
 from datetime import UTC, datetime

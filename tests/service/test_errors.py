@@ -31,13 +31,13 @@ def test_unknown_routes_and_methods(client, method, path, status, code):
     ("path", "allowed"),
     [("/v1/search", "POST"), ("/v1/documents/7", "DELETE, GET, PUT"), ("/v1/index/reload", "POST")],
 )
-def test_another_method_is_told_those_there_are(client, path, allowed):
+def test_an_unsupported_method_gets_the_allowed_ones(client, path, allowed):
     answer = client.request("PATCH", path)
     assert (answer.status_code, error_of(answer)["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == allowed
 
 
-def test_a_bug_of_ours_is_logged_and_answered_by_the_envelope(built, caplog):
+def test_a_bug_is_logged_and_answered_with_the_envelope(built, caplog):
     async def scenario(client, engine):
         engine.index.search = lambda *_, **__: 1 / 0
         response = await client.post("/v1/search", json={"query": "w1"})

@@ -27,7 +27,7 @@ def test_every_setting_has_a_flag_and_a_description():
 
 
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "https://*.example", "null"])
-def test_what_is_no_origin_is_refused(origin):
+def test_invalid_origins_are_refused(origin):
     with pytest.raises(ValidationError, match="give origins such as"):
         Settings(index="x", cors_origins=origin)
 

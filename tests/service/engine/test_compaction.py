@@ -10,7 +10,7 @@ from service.errors import ServiceError
 from tests.service.applications import serve, until
 
 
-def test_updates_are_folded_in_while_searches_go_on(root):
+def test_updates_are_compacted_while_searches_continue(root):
     async def scenario(client, engine):
         await engine.write(lambda: engine.index.upsert([Document("new", "w5 w6", {"n": 1})]))
         assert (await client.get("/v1/index")).json()["updates"] == 1
@@ -36,7 +36,7 @@ def test_updates_are_folded_in_while_searches_go_on(root):
     serve(root, scenario, follow_seconds=0.1)
 
 
-def test_many_updates_are_folded_in_by_themselves(root):
+def test_many_updates_start_a_compaction(root):
     async def scenario(client, engine):
         documents = [Document(f"new {i}", f"w{i}", {}) for i in range(6)]
         await engine.write(lambda: engine.index.upsert(documents))
@@ -49,7 +49,7 @@ def test_many_updates_are_folded_in_by_themselves(root):
     serve(root, scenario, follow_seconds=0.1, compact_after=5)
 
 
-def test_a_failure_is_told(root):
+def test_a_failure_is_reported(root):
     async def scenario(client, engine):
         await engine.write(lambda: engine.index.upsert([Document("new", "w5", {})]))
         with Generations(root).locked():

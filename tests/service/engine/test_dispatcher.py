@@ -69,7 +69,7 @@ def test_a_lone_job_starts_at_once_and_alone():
     assert run(scenario).batches == [1] * 5
 
 
-def test_what_waits_together_runs_together_by_group():
+def test_queued_jobs_of_a_group_run_together():
     calls = []
 
     def step(items, cores):
@@ -120,7 +120,7 @@ def test_every_job_gets_its_own_outcome(groups, threads, batch):
     assert all(jobs <= batch for jobs in observed.batches)
 
 
-def test_cores_are_divided_among_what_runs():
+def test_cores_are_divided_among_running_steps():
     given_cores = []
 
     def step(items, cores):
@@ -140,7 +140,7 @@ def test_cores_are_divided_among_what_runs():
     assert given_cores == [4, 2]
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_back():
+def test_a_full_queue_refuses_and_says_when_to_retry():
     async def scenario(dispatcher):
         held = Held()
         tasks = await occupy(dispatcher, held)
@@ -199,7 +199,7 @@ def test_slow_jobs_leave_no_thread_idle():
     run(scenario, threads=2, wait_seconds=0.001)
 
 
-def test_a_deadline_ends_the_waiting_and_the_job_is_not_begun():
+def test_a_queued_job_is_dropped_at_its_deadline():
     begun = []
 
     async def scenario(dispatcher):
@@ -218,7 +218,7 @@ def test_a_deadline_ends_the_waiting_and_the_job_is_not_begun():
     assert begun == []
 
 
-def test_nobody_waits_for_a_running_job_past_its_deadline():
+def test_a_running_job_is_not_awaited_past_its_deadline():
     async def scenario(dispatcher):
         held = Held()
         with pytest.raises(ServiceError, match="X-Timeout-Ms"):
@@ -229,7 +229,7 @@ def test_nobody_waits_for_a_running_job_past_its_deadline():
     run(scenario)
 
 
-def test_a_client_that_goes_while_it_waits_costs_no_work():
+def test_a_queued_job_is_dropped_when_its_client_disconnects():
     begun = []
 
     async def scenario(dispatcher):
@@ -247,7 +247,7 @@ def test_a_client_that_goes_while_it_waits_costs_no_work():
     assert begun == []
 
 
-def test_a_lone_job_is_not_watched():
+def test_a_job_that_starts_at_once_is_not_watched():
     async def scenario(dispatcher):
         async def never():
             raise AssertionError("asked")

@@ -25,7 +25,7 @@ def test_an_index_that_cannot_be_opened_says_why(tmp_path):
     serve(tmp_path, scenario, load=False)
 
 
-def test_any_other_failure_to_open_is_told_and_logged(built, monkeypatch, caplog):
+def test_any_other_failure_to_open_is_reported_and_logged(built, monkeypatch, caplog):
     async def scenario(client, engine):
         monkeypatch.setattr("service.engine.engine.Index.open", lambda *_, **__: 1 / 0)
         await engine.load()
@@ -35,7 +35,7 @@ def test_any_other_failure_to_open_is_told_and_logged(built, monkeypatch, caplog
     assert "Traceback" in caplog.text
 
 
-def test_what_is_published_is_followed(root):
+def test_published_generations_are_followed(root):
     async def scenario(client, engine):
         build_again(root, 50)
 
@@ -68,7 +68,7 @@ def test_a_generation_that_cannot_be_opened_is_not_served(root, caplog):
     serve(root, scenario, follow_seconds=0.1)
 
 
-def test_searches_go_on_through_reloads_and_rollbacks(root):
+def test_searches_continue_through_reloads_and_rollbacks(root):
     """And those that began with a generation end with it."""
 
     async def scenario(client, engine):
@@ -95,7 +95,7 @@ def test_searches_go_on_through_reloads_and_rollbacks(root):
     serve(root, scenario)
 
 
-def test_the_first_generation_can_be_waited_for(root, tmp_path):
+def test_the_service_can_wait_for_the_first_generation(root, tmp_path):
     """And the service can be stopped meanwhile."""
 
     async def go():
@@ -114,7 +114,7 @@ def test_the_first_generation_can_be_waited_for(root, tmp_path):
     asyncio.run(go())
 
 
-def test_a_compaction_that_the_index_command_made_is_served_too(root):
+def test_a_compaction_by_the_command_is_served(root):
     async def scenario(client, engine):
         await engine.write(lambda: engine.index.delete(["3"]))
         await asyncio.to_thread(compact_index, root)

@@ -13,7 +13,7 @@ def settings(built):
     return Settings(index=built, auth="off")
 
 
-def test_who_asks_for_an_explanation_is_searched_alone(settings):
+def test_a_request_with_explain_is_searched_alone(settings):
     def group(**body):
         return ParsedSearch.parse(SearchRequest.model_validate(body), settings).group
 

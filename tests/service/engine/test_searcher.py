@@ -60,16 +60,16 @@ def searcher(built, settings):
     shapes=st.lists(SHAPE, min_size=6, max_size=6),
 )
 def test_together_is_as_alone(searcher, settings, options, bodies, shapes):
-    asked = []
+    searches = []
     for body, shape in zip(bodies, shapes, strict=False):
-        # The offset is part of the options: those who differ in it are not searched together.
+        # The offset is part of the options: requests that differ in it are not searched together.
         request = SearchRequest.model_validate({**body, **options, **shape, "offset": shapes[0].get("offset", 0)})
-        asked.append(ParsedSearch.parse(request, settings))
-    assert len({one.group for one in asked}) == 1
-    together = [json.loads(answer) for answer in searcher(asked, 2)]
-    alone = [json.loads(searcher([one], 1)[0]) for one in asked]
-    for one, other in zip(together, alone, strict=True):
-        assert one == _close(other)
+        searches.append(ParsedSearch.parse(request, settings))
+    assert len({search.group for search in searches}) == 1
+    together = [json.loads(answer) for answer in searcher(searches, 2)]
+    alone = [json.loads(searcher([search], 1)[0]) for search in searches]
+    for batched, single in zip(together, alone, strict=True):
+        assert batched == _close(single)
 
 
 def _close(value):
@@ -80,7 +80,7 @@ def _close(value):
     return {key: _close(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def test_one_bad_query_does_not_spoil_the_others(built):
+def test_one_invalid_query_does_not_affect_the_others(built):
     """Held until all wait, so that they are searched together."""
 
     async def go():

@@ -10,7 +10,7 @@ from tests.service.applications import ask, error_of
 from tests.service.http.asgi import answers, call
 
 
-def test_a_failure_after_the_answer_began_is_not_answered_again(caplog):
+def test_a_failure_after_the_response_began_is_not_answered_again(caplog):
     async def fails(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("too late")

@@ -16,7 +16,7 @@ from tests.service.sockets import talk
     ],
     ids=["header", "path", "trailer"],
 )
-def test_a_head_without_an_end_is_cut_off(address, start):
+def test_endless_headers_are_cut_off(address, start):
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(start)
         # More than the bound and what one read may bring before it counts.
@@ -30,7 +30,7 @@ def test_a_head_without_an_end_is_cut_off(address, start):
     assert answer == b"" or b"HTTP/1.1 431 " in answer, "empty where the reset overtook it"
 
 
-def test_a_long_head_is_told_that_it_is(address):
+def test_long_headers_are_answered_431(address):
     answer = talk(address, b"GET /healthz HTTP/1.1\r\nX-Long: " + b"a" * (MAX_HEADER_BYTES + 1))
     assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
     assert answer.endswith(b"the request line and headers are too large")

@@ -16,7 +16,7 @@ from tests.service.applications import ask, error_of
         ("", 400),
     ],
 )
-def test_only_the_given_ones_are_served(host, status):
+def test_only_allowed_hosts_are_served(host, status):
     hosts = "search.example.com, *.inner.example"
     answer, probe = ask(("GET", "/x", {"Host": host}), ("GET", "/healthz", {"Host": host}), allowed_hosts=hosts)
     assert answer.status_code == status

@@ -10,19 +10,19 @@ from tests.service.applications import ask
 
 
 @pytest.mark.parametrize("sent", ["a", "Trace-1_2.3", "x" * 128])
-def test_one_that_was_sent_is_kept(sent):
+def test_a_valid_id_is_kept(sent):
     (answer,) = ask(("GET", "/healthz", {"X-Request-Id": sent}))
     assert answer.headers["x-request-id"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "a\tb", "<script>", b"\xc3\xa4", "a,b"])
-def test_one_that_is_none_is_replaced(sent):
+def test_an_invalid_id_is_replaced(sent):
     first, second = ask(*[("GET", "/healthz", {"X-Request-Id": sent})] * 2)
     assert re.fullmatch("[0-9a-f]{32}", first.headers["x-request-id"])
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
 
 
-def test_refusals_have_one(tmp_path):
+def test_refusals_have_an_id(tmp_path):
     create_key(tmp_path / "keys.json", "a", ["read"])
     answers = ask(("GET", "/v1/index"), ("GET", "/nope"), auth="keys", keys=tmp_path / "keys.json")
     assert all(len(answer.headers["x-request-id"]) == 32 for answer in answers)

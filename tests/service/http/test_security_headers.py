@@ -5,7 +5,7 @@ from tests.service.applications import ask
 
 
 @pytest.mark.parametrize("path", ["/", "/static/page.js", "/docs", "/healthz", "/v1/index", "/nope"])
-def test_every_answer_has_the_security_headers_once(path):
+def test_every_response_has_the_security_headers_once(path):
     (answer,) = ask(("GET", path))
     for name, value in (
         ("x-content-type-options", "nosniff"),

@@ -29,7 +29,7 @@ from tests.service.sockets import talk
         b"POST /v1/search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_answered_400_and_closed(address, request_bytes):
+def test_invalid_http_gets_400_and_is_closed(address, request_bytes):
     answer = talk(address, request_bytes)
     assert answer.split(b"\r\n")[0].split()[1] in (b"400", b"422"), answer
 

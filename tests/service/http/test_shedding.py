@@ -11,7 +11,7 @@ from tests.service.applications import error_of, serve
 from tests.service.http.asgi import call
 
 
-def test_overload_is_refused_at_once_and_passes(built):
+def test_overload_is_refused_at_once_and_ends(built):
     async def scenario(client, engine):
         hold, search = threading.Event(), engine.index.search
         engine.index.search = lambda *arguments, **named: hold.wait(30) and search(*arguments, **named)

@@ -50,7 +50,9 @@ def classify(client, **body):
 
 
 def results(found):
-    return [{"label": one.label, "confidence": pytest.approx(one.confidence), "dims": one.dims} for one in found]
+    return [
+        {"label": result.label, "confidence": pytest.approx(result.confidence), "dims": result.dims} for result in found
+    ]
 
 
 def test_texts_are_answered_by_the_shortest_sure_size(client, classifier):
@@ -58,7 +60,7 @@ def test_texts_are_answered_by_the_shortest_sure_size(client, classifier):
     expected = classifier.classify(TEXTS)
     assert answer["results"] == results(expected)
     assert answer["model"] == "topics"
-    assert answer["mean_dims"] == pytest.approx(np.mean([one.dims for one in expected]))
+    assert answer["mean_dims"] == pytest.approx(np.mean([result.dims for result in expected]))
     cascade = classifier.cascade
     assert answer["cascade"] == {
         "accuracy": cascade.accuracy,
@@ -84,7 +86,7 @@ def test_the_accuracy_wanted_chooses_the_cascade(client, classifier):
         assert answer["results"] == results(classifier.classify(TEXTS, cascade=cascade))
         assert (answer["cascade"]["accuracy"], answer["cascade"]["met"]) == (cascade.accuracy, True)
         dims.append(answer["mean_dims"])
-        sizes.append({one["dims"] for one in answer["results"]})
+        sizes.append({result["dims"] for result in answer["results"]})
     assert dims[0] < dims[1]
     assert len(sizes[0]) > 1
     answer = classify(client, input=TEXTS[:2], accuracy=1.0)
@@ -120,7 +122,7 @@ def test_any_text_has_an_answer_or_a_reason(client, value):
     response = client.post("/v1/classify", json={"input": value})
     assert response.status_code in (200, 422)
     if response.status_code == 200:
-        assert all(0 < one["confidence"] <= 1 for one in response.json()["results"])
+        assert all(0 < result["confidence"] <= 1 for result in response.json()["results"])
 
 
 def test_without_a_classifier_the_answer_says_how_to_get_one(built):

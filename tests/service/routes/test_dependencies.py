@@ -13,7 +13,7 @@ from service.routes.dependencies import Deadline, EngineOf, client_disconnected,
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "soon", "9999999999999", "²"])
-def test_a_deadline_must_be_one(client, given):
+def test_an_invalid_deadline_is_refused(client, given):
     answer = client.post("/v1/search", json={"query": "w1"}, headers={b"X-Timeout-Ms": given.encode()})
     assert answer.status_code == 422
     assert answer.json()["error"]["param"] == "X-Timeout-Ms"
@@ -24,7 +24,7 @@ def test_a_deadline_that_holds_changes_nothing(client):
     assert client.post("/v1/search", json={"query": "w1"}, headers={"X-Timeout-Ms": "20000"}).json() == plain.json()
 
 
-def test_a_passed_deadline_is_told(built):
+def test_a_passed_deadline_gets_408(built):
     async def go():
         app = create_app(Settings(index=built, auth="off", threads=1, watch_share=0, follow_seconds=0))
         engine = app.state.engine

@@ -301,19 +301,19 @@ def test_documents_are_read_across_generations(built, tmp_path):
             ids = [str(i) for i in rng.integers(0, 1040, 8)]
             if step % 3:
                 unique = list(dict.fromkeys(ids))
-                index.upsert([Document(one, "w1 w2", {"step": step}) for one in unique])
-                state.update({one: {"text": "w1 w2", "step": step} for one in unique})
+                index.upsert([Document(identifier, "w1 w2", {"step": step}) for identifier in unique])
+                state.update({identifier: {"text": "w1 w2", "step": step} for identifier in unique})
             else:
                 index.delete(ids)
-                for one in ids:
-                    state.pop(one, None)
+                for identifier in ids:
+                    state.pop(identifier, None)
             if step == 17:
                 compact_index(tmp_path / "index")
                 index.reload()
             asked = [str(i) for i in rng.integers(0, 1040, 60)] + ids
             got = index.get(asked)
-            assert {one: document.payload for one, document in got.items()} == {
-                one: state[one] for one in asked if one in state
+            assert {identifier: document.payload for identifier, document in got.items()} == {
+                identifier: state[identifier] for identifier in asked if identifier in state
             }
         assert index.get([]) == {}
         assert index.get(["\ud800", "no"]) == {}
@@ -322,7 +322,7 @@ def test_documents_are_read_across_generations(built, tmp_path):
 class TestStorage:
     """A disk that refuses to be written."""
 
-    def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(self, built, tmp_path):
+    def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(self, built, tmp_path):
         root = tmp_path / "index"
         shutil.copytree(built, root)
 
@@ -351,7 +351,7 @@ class TestStorage:
         with Index.open(root) as index:
             assert len(index.get(["kept", "n0", "n49"])) == 3
 
-    def test_a_journal_that_cannot_be_made_is_told(self, built, tmp_path):
+    def test_a_journal_that_cannot_be_created_is_reported(self, built, tmp_path):
         root = tmp_path / "index"
         shutil.copytree(built, root)
         shutil.rmtree(root / "journal", ignore_errors=True)
@@ -384,7 +384,7 @@ class TestStorage:
         serve(root, scenario, load=False, follow_seconds=0)
 
 
-def test_a_client_that_leaves_in_the_middle_is_no_failure(built, tmp_path, caplog):
+def test_a_client_that_disconnects_is_not_a_failure(built, tmp_path, caplog):
     root = tmp_path / "index"
     shutil.copytree(built, root)
 

@@ -46,7 +46,7 @@ class TestAnswers:
         assert vectors_of(create(client, input="w4")).tolist() == vectors_of(answer)[1:2].tolist()
 
     @pytest.mark.parametrize("size", [8, 16, 32])
-    def test_sizes_are_cut_and_normalised_again(self, client, served_encoder, size):
+    def test_prefixes_are_renormalised(self, client, served_encoder, size):
         vectors = vectors_of(create(client, input=TEXTS, dimensions=size))
         np.testing.assert_array_equal(vectors, truncate(served_encoder.encode_documents(TEXTS), size))
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -66,7 +66,7 @@ class TestAnswers:
     def test_a_text_without_a_known_token_gives_zeros(self, client):
         assert not vectors_of(create(client, input="unheard")).any()
 
-    def test_the_models_served_are_told(self, client):
+    def test_the_served_model_is_listed(self, client):
         answer = client.get("/v1/models").raise_for_status().json()
         (model,) = answer["data"]
         assert (answer["object"], model["object"], model["id"]) == ("list", "model", "tiny")
@@ -176,16 +176,16 @@ class TestOpenAIsClient:
             options = {} if format is None else {"encoding_format": format}
             answer = api.embeddings.create(model="tiny", input=TEXTS, **options)
             vectors = (
-                [np.frombuffer(base64.b64decode(one.embedding), "<f4") for one in answer.data]
+                [np.frombuffer(base64.b64decode(item.embedding), "<f4") for item in answer.data]
                 if (format == "base64")
-                else [one.embedding for one in answer.data]
+                else [item.embedding for item in answer.data]
             )
             np.testing.assert_allclose(np.array(vectors, np.float32), expected, atol=1e-7)
             assert (answer.model, answer.usage.prompt_tokens, answer.usage.total_tokens) == ("tiny", 6, 6)
         answer = api.embeddings.create(model="tiny", input="w4", dimensions=8, user="someone")
         np.testing.assert_allclose(answer.data[0].embedding, truncate(expected[1], 8), atol=1e-7)
         answer = api.embeddings.create(model="tiny", input=[[1, 2, 3], [4]], extra_body={"input_type": "query"})
-        np.testing.assert_allclose([one.embedding for one in answer.data], expected[:2], atol=1e-6)
+        np.testing.assert_allclose([item.embedding for item in answer.data], expected[:2], atol=1e-6)
 
     def test_models(self, api):
         assert [model.id for model in api.models.list()] == ["tiny"]
@@ -200,7 +200,7 @@ class TestOpenAIsClient:
         with pytest.raises(openai.UnprocessableEntityError, match="text 0 is empty"):
             api.embeddings.create(model="tiny", input="")
 
-    def test_an_unready_service_is_told(self, tmp_path):
+    def test_an_unready_service_is_reported(self, tmp_path):
         from service import create_app
 
         async def run():

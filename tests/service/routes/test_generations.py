@@ -15,7 +15,7 @@ def test_index_facts(client, opened):
     assert facts["model_hash"] == opened.manifest.model.content_hash
 
 
-def test_the_index_tells_its_plans_and_how_live_queries_fare(root, caplog):
+def test_the_index_reports_its_plans_and_the_recall_of_live_queries(root, caplog):
     async def scenario(client, engine):
         for text in (f"w{i} w{i + 1} w{i + 2}" for i in range(60)):
             await client.post("/v1/search", json={"query": text})
@@ -39,7 +39,7 @@ def test_the_index_tells_its_plans_and_how_live_queries_fare(root, caplog):
     assert list((root / "watch").glob("000001-*.json"))
 
 
-def test_reload_serves_what_was_published_and_says_so(root):
+def test_a_reload_serves_the_published_generation(root):
     async def scenario(client, engine):
         assert (await client.post("/v1/index/reload")).json() == {"generation": "000001", "changed": False}
         assert build_again(root, 50) == "000002"
@@ -52,7 +52,7 @@ def test_reload_serves_what_was_published_and_says_so(root):
     serve(root, scenario)
 
 
-def test_rollback_goes_back_and_forward(root):
+def test_a_rollback_goes_back_and_forward(root):
     async def scenario(client, engine):
         build_again(root, 50)
         await client.post("/v1/index/reload")
@@ -69,7 +69,7 @@ def test_rollback_goes_back_and_forward(root):
     serve(root, scenario)
 
 
-def test_there_may_be_nothing_to_go_back_to(root):
+def test_a_rollback_without_an_earlier_generation_is_refused(root):
     async def scenario(client, engine):
         refused = await client.post("/v1/index/rollback")
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "cannot_roll_back")

@@ -6,7 +6,7 @@ def test_health(client):
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_not_ready_is_told_apart_from_dead(built):
+def test_not_ready_differs_from_dead(built):
     async def scenario(client, engine):
         assert (await client.get("/healthz")).status_code == 200
         for response in (await client.get("/readyz"), await client.post("/v1/search", json={"query": "a"})):

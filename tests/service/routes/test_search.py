@@ -15,7 +15,7 @@ from service.schemas.search import MAX_STAGES, PlanOut, SearchRequest
 from tests.service.applications import error_of, search, serve, write_plans
 
 
-def test_a_text_query_answers_what_the_index_finds(client, opened):
+def test_a_text_query_returns_what_the_index_finds(client, opened):
     answer = client.post("/v1/search", json={"query": "w1 w2 w3", "k": 4}).raise_for_status().json()
     expected = opened.search(["w1 w2 w3"], SearchOptions(k=4)).hits[0]
     assert [(hit["id"], hit["score"], hit["payload"]) for hit in answer["results"]] == [
@@ -27,21 +27,21 @@ def test_a_text_query_answers_what_the_index_finds(client, opened):
     assert answer["stages"] is None
 
 
-def test_a_vector_query_answers_like_its_text(client, opened):
+def test_a_vector_query_returns_the_results_of_its_text(client, opened):
     vector = opened.encoder.encode_queries(["w1 w2 w3"])[0]
     by_text = client.post("/v1/search", json={"query": "w1 w2 w3"}).json()["results"]
     by_vector = client.post("/v1/search", json={"vector": (3 * vector).tolist()}).json()["results"]
     assert [hit["id"] for hit in by_vector] == [hit["id"] for hit in by_text]
 
 
-def test_several_queries_answer_a_list_each(client, opened):
+def test_several_queries_return_a_list_each(client, opened):
     single = [client.post("/v1/search", json={"query": text}).json()["results"] for text in ("w1", "w2")]
     assert client.post("/v1/search", json={"queries": ["w1", "w2"]}).json()["results"] == single
     vectors = opened.encoder.encode_queries(["w1", "w2"]).tolist()
     assert len(client.post("/v1/search", json={"vectors": vectors, "k": 3}).json()["results"][1]) == 3
 
 
-def test_explain_tells_the_stages(client, opened):
+def test_explain_reports_the_stages(client, opened):
     answer = client.post("/v1/search", json={"query": "w1", "k": 2, "candidates": 50, "explain": True}).json()
     assert [stage["name"] for stage in answer["stages"]] == ["encode", "shortlist", "rerank", "documents"]
     shortlist, rerank = answer["stages"][1:3]
@@ -53,7 +53,7 @@ def test_explain_tells_the_stages(client, opened):
     assert (rerank["dims"], rerank["candidates_in"], rerank["candidates_out"]) == (32, 50, 2)
 
 
-def test_a_stop_rule_tells_what_it_left_and_by_what_margin(client, opened):
+def test_a_stop_rule_reports_what_it_skipped_and_by_what_margin(client, opened):
     text = opened.view.fetch([5])[0].payload["text"]  # found surely, as nothing else comes near
     body = {"query": text, "k": 1, "candidates": 200, "explain": True}
     rerank = client.post("/v1/search", json={**body, "stop": "certified"}).json()["stages"][2]
@@ -64,7 +64,7 @@ def test_a_stop_rule_tells_what_it_left_and_by_what_margin(client, opened):
     assert all(stage["margin"] is None for stage in plain)
 
 
-def test_sizes_and_candidates_are_followed(client):
+def test_sizes_and_candidates_are_used(client):
     body = {"query": "w1 w2", "dims": 8, "candidates": 20, "rerank_dims": 24, "effort": 30}
     plan = client.post("/v1/search", json=body).json()["plan"]
     assert plan == {
@@ -80,7 +80,7 @@ def test_sizes_and_candidates_are_followed(client):
     }
 
 
-def test_a_funnel_is_followed(client):
+def test_a_funnel_is_used(client):
     funnel = [{"dims": 16, "keep": 60}, {"dims": 24, "keep": 30}]
     body = {"query": "w1 w2", "k": 5, "dims": 8, "candidates": 100, "stages": funnel, "explain": True}
     answer = client.post("/v1/search", json=body).json()
@@ -93,7 +93,7 @@ def test_a_funnel_is_followed(client):
     ]
 
 
-def test_a_filter_is_followed(client, opened):
+def test_a_filter_is_applied(client, opened):
     condition = {"n": {"$lt": 40}, "$not": {"n": 3}}
     answer = client.post("/v1/search", json={"query": "w1 w2", "k": 100, "filter": condition, "explain": True}).json()
     assert sorted(hit["payload"]["n"] for hit in answer["results"]) == [n for n in range(40) if n != 3]
@@ -105,7 +105,7 @@ def test_a_filter_is_followed(client, opened):
 
 
 @pytest.mark.parametrize(("below", "again"), [(2.0, 1), (-2.0, 0)])
-def test_a_second_look_is_followed_and_told(client, below, again):
+def test_a_second_look_is_used_and_reported(client, below, again):
     look = {"below": below, "effort": 300}
     body = {"queries": ["w1 w2", "w3"], "candidates": 20, "effort": 20, "second_look": look, "explain": True}
     answer = client.post("/v1/search", json=body).json()
@@ -116,13 +116,13 @@ def test_a_second_look_is_followed_and_told(client, below, again):
 
 
 @pytest.mark.parametrize("look", [{"below": 0.5}, {"effort": 300}, {"below": 0.5, "effort": 10**9}, {"below": "x"}])
-def test_a_second_look_that_is_none_is_refused(client, look):
+def test_an_invalid_second_look_is_refused(client, look):
     answer = client.post("/v1/search", json={"query": "w1", "second_look": look})
     assert answer.status_code == 422
     assert "second_look" in answer.json()["error"]["param"]
 
 
-def test_a_stop_rule_is_followed_and_told(client):
+def test_a_stop_rule_is_used_and_reported(client):
     body = {"query": "w1 w2", "candidates": 300, "explain": True}
     whole = client.post("/v1/search", json=body).json()
     certified = client.post("/v1/search", json={**body, "stop": "certified"}).json()
@@ -142,7 +142,7 @@ def test_scores_are_cosines(client, opened):
     assert np.isfinite(hit["score"])
 
 
-def test_many_clients_at_once_get_what_one_gets(client, url):
+def test_concurrent_clients_get_the_answers_of_a_single_one(client, url):
     texts = [f"w{i} w{i + 1}" for i in range(40)]
     serial = [client.post("/v1/search", json={"query": text}).json() for text in texts]
 
@@ -154,11 +154,11 @@ def test_many_clients_at_once_get_what_one_gets(client, url):
     assert asyncio.run(run()) == serial
 
 
-def test_the_generation_searched_is_told(client):
+def test_the_searched_generation_is_reported(client):
     assert search(client, query="w1")["generation"] == client.get("/v1/index").json()["generation"] == "000001"
 
 
-def test_only_the_fields_asked_for_are_answered(client):
+def test_only_the_requested_fields_are_returned(client):
     for include, names in ((["title", "n"], {"title", "n"}), ([], set()), (["nope", "n.deeper"], set())):
         for hit in search(client, query="w1", include=include)["results"]:
             assert hit["payload"].keys() == names
@@ -205,7 +205,7 @@ def test_only_the_fields_asked_for_are_answered(client):
         ({"query": "a", "stages": [{"dims": 24, "keep": 50}] * (MAX_STAGES + 1)}, "stages", "at most 16 items"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_by_name(client, body, param, message):
+def test_invalid_options_are_refused_by_name(client, body, param, message):
     response = client.post("/v1/search", json=body)
     assert response.status_code == 422
     error = error_of(response)
@@ -260,7 +260,7 @@ def test_a_large_filter_is_refused(client, condition, message):
     assert message in error_of(answer)["message"]
 
 
-def test_beyond_the_end_there_is_nothing(client):
+def test_beyond_the_last_result_there_is_nothing(client):
     assert search(client, query="w1", filter={"n": {"$lt": 5}}, k=10, offset=5)["results"] == []
     assert search(client, queries=["w1", "w2"], filter={"n": {"$lt": 5}}, k=10, offset=3)["results"] != [[], []]
 
@@ -291,7 +291,7 @@ def test_nothing_a_client_sends_gives_a_server_error(url, body, plausible):
 class TestCalibrated:
     """An index with calibrated plans that the test makes up."""
 
-    def test_a_recall_or_a_time_chooses_the_plan(self, root):
+    def test_a_target_recall_or_latency_selects_the_plan(self, root):
         async def scenario(client, engine):
 
             async def ask(**wanted):
@@ -314,7 +314,7 @@ class TestCalibrated:
         serve(root, scenario)
 
     @pytest.mark.parametrize("name", ["recall", "milliseconds"])
-    def test_without_plans_nothing_can_be_asked_of_them(self, root, name):
+    def test_without_plans_a_target_is_refused(self, root, name):
         async def scenario(client, engine):
             assert (await client.get("/v1/index")).json()["calibration"] is None
             refused = await client.post("/v1/search", json={"query": "w1", name: 0.9})

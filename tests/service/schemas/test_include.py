@@ -20,12 +20,12 @@ from tests.service.applications import refused
         ([], {}),
     ],
 )
-def test_names_lead_into_objects_as_in_filters(names, expected):
+def test_dots_address_fields_of_objects_as_in_filters(names, expected):
     payload = {"a": {"b": {"c": 1, "d": 2}, "e": None}, "a.b": 3, "list": [{"c": 1}], "_id": 4}
     assert Included.parse(names).of(payload) == expected
 
 
-def test_names_that_are_none(client):
+def test_invalid_names_are_refused(client):
     assert refused(client, query="w1", include=["a\\"])["param"] == "include"
     assert refused(client, query="w1", include="title")["param"] == "include"
     assert refused(client, query="w1", include=["n"] * 257)["param"] == "include"

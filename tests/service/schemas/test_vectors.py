@@ -7,7 +7,7 @@ from indexer import Index
 from tests.service.applications import refused, search
 
 
-def test_they_are_found_as_the_numbers_are(client, built):
+def test_base64_finds_what_the_numbers_find(client, built):
     with Index.open(built) as index:
         vectors = index.encoder.encode_queries(["w1 w2", "w3 w4 w5"])
     texts = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
@@ -28,7 +28,7 @@ def test_they_are_found_as_the_numbers_are(client, built):
         (base64.b64encode(np.full(32, np.nan, "<f4")).decode(), "NaN or infinity"),
     ],
 )
-def test_what_is_none_is_refused(client, value, message):
+def test_invalid_vectors_are_refused(client, value, message):
     error = refused(client, vector=value)
     assert (error["param"], message in error["message"]) == ("vector", True)
     assert refused(client, vectors=[value])["param"].startswith("vector")

@@ -52,7 +52,7 @@ def test_without_a_key_it_does_not_start(mrl, built):
         lambda key: {"Authorization": "Basic abc", "X-API-Key": key},
     ],
 )
-def test_a_key_is_taken_in_either_header(app, keys, headers):
+def test_a_key_is_accepted_in_either_header(app, keys, headers):
     (answer,) = ask(("POST", "/v1/search", headers(keys["read"])), app=app)
     assert error_of(answer)["code"] == "not_ready", "it reached the route"
 
@@ -78,7 +78,7 @@ def test_without_a_valid_key_401(app, headers, code, challenge):
         assert "wrong" not in error["message"], "a key is never repeated"
 
 
-def test_an_expired_key_is_told_that_it_is(app, keys):
+def test_an_expired_key_is_refused_as_such(app, keys):
     (answer,) = ask(("GET", "/v1/index", bearer(keys["old"])), app=app)
     assert answer.status_code == 401
     assert error_of(answer)["code"] == "expired_key"
@@ -99,7 +99,7 @@ def test_each_route_needs_its_scope(app, keys, method, path):
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # by fastapi_swagger
 @pytest.mark.parametrize("path", [*OPEN_PATHS, "/static/page.js", "/swagger/swagger-ui.css"])
-def test_what_is_open_needs_no_key(app, path):
+def test_open_paths_need_no_key(app, path):
     (answer,) = ask(("GET", path), app=app)
     assert answer.status_code == (503 if path == "/readyz" else 200)
 
@@ -120,7 +120,7 @@ def test_what_is_open_needs_no_key(app, path):
         ("HEAD", "/v1/index"),
     ],
 )
-def test_whatever_is_not_listed_is_closed(app, keys, method, path):
+def test_unlisted_routes_need_write(app, keys, method, path):
     assert required_scope(method, path.replace("%2F", "/")) == "write"
     without, reader, writer = ask(
         (method, path), *((method, path, bearer(keys[n])) for n in ("read", "write")), app=app
@@ -138,7 +138,7 @@ def test_every_route_of_the_application_is_listed_or_open(app):
                 assert listed or path in OPEN_PATHS or path.startswith(OPEN_PREFIXES), f"{method} {path}"
 
 
-def test_the_openapi_document_tells_how_to_send_a_key(app):
+def test_the_openapi_document_describes_how_to_send_a_key(app):
     schema = ask(("GET", "/openapi.json"), app=app)[0].json()
     schemes = schema["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer"
@@ -161,7 +161,7 @@ def test_a_websocket_is_closed(app):
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-def test_a_running_service_searches_with_a_key_and_takes_in_new_ones(built, tmp_path, monkeypatch):
+def test_a_running_service_accepts_keys_created_later(built, tmp_path, monkeypatch):
     file = tmp_path / "keys.json"
     first = create_key(file, "first", ["read"])
     monkeypatch.setattr("service.security.key_ring._CHECK_SECONDS", 0.0)

@@ -30,7 +30,7 @@ def ring_of(**settings):
     return KeyRing.from_settings(Settings(index="x", **settings))
 
 
-def test_a_changed_file_is_taken_in_after_a_second(file, clock):
+def test_a_changed_file_is_reloaded_after_a_second(file, clock):
     first = create_key(file, "first", ["read"]).encode()
     ring = ring_of(keys=file)
     assert ring.find(first).name == "first"
@@ -45,7 +45,7 @@ def test_a_changed_file_is_taken_in_after_a_second(file, clock):
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.write_text("{"), lambda file: file.unlink()])
-def test_a_damaged_file_leaves_the_keys_in_force_and_is_logged_once(file, clock, caplog, damage):
+def test_a_damaged_file_leaves_the_keys_valid_and_is_logged_once(file, clock, caplog, damage):
     secret = create_key(file, "a", ["read"]).encode()
     ring = ring_of(keys=file)
     damage(file)
@@ -100,7 +100,7 @@ def test_weak_secrets_are_refused_and_not_repeated(tmp_path, secret, message):
         assert not secret or secret not in str(refused.value)
 
 
-def test_without_a_key_both_ways_out_are_told(file):
+def test_without_a_key_the_message_gives_both_remedies(file):
     ways = "create one with mrl keys create NAME .* serve with --keys .* with --auth off"
     with pytest.raises(InvalidOptionError, match=f"no API key is given: {ways}"):
         ring_of()

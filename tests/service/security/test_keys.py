@@ -46,7 +46,7 @@ class TestFile:
                 create_key(file, name, ["read"])
         assert [key.name for key in read_keys(file)] == ["a"]
 
-    def test_revoked_is_gone(self, file):
+    def test_a_revoked_key_is_removed(self, file):
         create_key(file, "a", ["read"])
         create_key(file, "b", ["read", "write"])
         revoke_key(file, "a")
@@ -54,7 +54,7 @@ class TestFile:
         with pytest.raises(InvalidOptionError, match=r"no such key in .*; its keys are: b"):
             revoke_key(file, "a")
 
-    def test_keys_made_at_the_same_time_are_all_kept(self, file):
+    def test_keys_created_at_the_same_time_are_all_kept(self, file):
         makers = [threading.Thread(target=create_key, args=(file, f"k{i}", ["read"])) for i in range(8)]
         for maker in makers:
             maker.start()
@@ -79,7 +79,7 @@ class TestFile:
             ('{"keys": [], "more": 1}', "more: Extra inputs"),
         ],
     )
-    def test_what_is_no_key_file_is_refused(self, file, content, message):
+    def test_an_invalid_key_file_is_refused(self, file, content, message):
         file.write_text(content)
         with pytest.raises(DataError, match=message):
             read_keys(file)
@@ -94,7 +94,7 @@ class TestFile:
         with pytest.raises(DataError, match="two keys have the same name"):
             read_keys(file)
 
-    def test_a_missing_file_or_folder_is_told(self, file, tmp_path):
+    def test_a_missing_file_or_folder_is_reported(self, file, tmp_path):
         with pytest.raises(DataError, match=r"no key file at .*: create one with mrl keys create NAME"):
             read_keys(file)
         with pytest.raises(DataError, match=r"cannot change key file .*No such file or directory"):
@@ -102,7 +102,7 @@ class TestFile:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(file):
+def test_an_unreadable_file_is_reported(file):
     create_key(file, "a", ["read"])
     file.chmod(0)
     with pytest.raises(DataError, match="Permission denied"):

@@ -37,7 +37,7 @@ def certificate(tmp_path_factory):
     return folder
 
 
-def test_it_is_served_with_hsts(certificate, built):
+def test_https_is_served_with_hsts(certificate, built):
     files = {"tls_certificate": certificate / "one.pem", "tls_key": certificate / "one.key"}
     served = Settings(index=built, port=0, auth="off", log_level="warning", watch_share=0, **files)
     trust = ssl.create_default_context(cafile=certificate / "one.pem")
@@ -62,7 +62,7 @@ def test_it_is_served_with_hsts(certificate, built):
         ("one.pem", "locked.key", "tls_key", "is encrypted: give a key without a password"),
     ],
 )
-def test_what_cannot_be_served_is_refused_at_start(certificate, certificate_file, key_file, param, message):
+def test_an_unusable_certificate_is_refused_at_start(certificate, certificate_file, key_file, param, message):
     paths = [name and certificate / name for name in (certificate_file, key_file)]
     with pytest.raises(InvalidOptionError, match=message) as refused:
         check_tls(Settings(index="x", tls_certificate=paths[0], tls_key=paths[1]))

@@ -11,7 +11,7 @@ def value(text, name):
     return float(found[1])
 
 
-def test_what_was_done_is_told(root):
+def test_requests_and_searches_are_counted(root):
     async def scenario(client, engine):
         for _ in range(3):
             await client.post("/v1/search", json={"query": "w1 w2"})
@@ -34,7 +34,7 @@ def test_what_was_done_is_told(root):
     serve(root, scenario)
 
 
-def test_live_recall_is_told(root):
+def test_live_recall_is_exposed(root):
     async def scenario(client, engine):
         for i in range(20):
             await client.post("/v1/search", json={"query": f"w{i}", "candidates": 50})
@@ -46,7 +46,7 @@ def test_live_recall_is_told(root):
     serve(root, scenario, watch_share=1, watch_budget=1)
 
 
-def test_before_the_index_is_open_there_is_no_index_to_tell_of(root):
+def test_there_are_no_index_metrics_before_the_index_is_open(root):
     app = create_app(Settings(index=root, auth="off"))
     assert b"mrl_generation" not in app.state.engine.metrics.text()
     asyncio.run(app.state.engine.close())

@@ -51,7 +51,7 @@ def test_a_search_is_a_span_of_its_request_and_has_its_stages(built, exporter):
     assert spans["documents"].end_time <= spans["search"].end_time + 1000
 
 
-def test_what_is_missing_is_named(built, monkeypatch):
+def test_a_missing_library_is_named(built, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.fastapi", None)
     with pytest.raises(OptionalDependencyError, match=r"opentelemetry.*pip install 'adaptive-retrieval\[traces\]'"):
         create_app(Settings(index=built, auth="off", traces=True))
