@@ -59,7 +59,7 @@ openapi: install
 
 integrations: install
 	$(PIP) --editable ".[dev,langchain,llama-index,haystack,mteb]"
-	$(BIN)/python -m pytest tests/service/integrations tests/models/evaluation/test_mteb_model.py
+	$(BIN)/python -m pytest tests/service/integrations tests/models/test_mteb_model.py tests/models/evaluation/test_mteb_model.py
 
 bench: install
 	$(BIN)/python -m pip install --quiet -e ".[dev,bench]"

@@ -1,4 +1,4 @@
-"""The former place of :func:`read_image`, which model cards name."""
+"""Former location of :func:`models.read_image`; model cards written by earlier versions import it from here."""
 
 from models.data.images import read_image
 

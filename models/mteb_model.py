@@ -1,4 +1,4 @@
-"""The documented place of the wrapper for MTEB."""
+"""Documented location of :class:`models.evaluation.mteb_model.MtebModel` (extra ``mteb``)."""
 
 from models.evaluation.mteb_model import MtebModel
 
