@@ -5,22 +5,10 @@ from scipy.stats import ortho_group
 from models import InvalidOptionError, Nesting, TrainingError, truncate
 from models.adapter.adapter import Adapter
 from models.adapter.options import AdapterOptions
-from models.adapter.rows import AdapterRows
 from models.adapter.training import _ordered, _principal, learn_adapter
 from models.evaluation.prefix_recall import prefix_recall
 from models.progress import Evaluated, Step
-
-DIMENSION = 24
-
-
-def make_vectors(count, seed, noise=1.0):
-    """What tells rows apart lies in a few directions of clusters; louder directions say little, and all is rotated."""
-    rng = np.random.default_rng(seed)
-    directions = np.random.default_rng(99).normal(size=(60, 6))
-    told = directions[rng.integers(60, size=count)] + 0.3 * rng.normal(size=(count, 6))
-    rest = noise * rng.normal(size=(count, DIMENSION - 6)) * np.linspace(1, 0.2, DIMENSION - 6)
-    rotation = ortho_group.rvs(DIMENSION, random_state=7)
-    return (np.concatenate([told, rest], axis=1) @ rotation).astype(np.float32)
+from tests.models.adapter.vectors import DIMENSION, make_vectors
 
 
 def options(**changes):
@@ -119,18 +107,6 @@ def test_ordering_keeps_the_span_of_every_size_and_orders_within():
     assert (np.diff(np.diag(principal @ moment @ principal.T)) <= 1e-9).all()
 
 
-def test_no_row_is_both_learned_from_and_measured_by():
-    documents = np.repeat(make_vectors(500, 0), 2, axis=0)
-    documents[0] = 0
-    rows = AdapterRows.split(documents, None, 0.2, seed=0)
-    parts = [rows.documents, rows.queries, rows.held_documents, rows.held_queries]
-    assert [len(part) for part in parts] == [300, 100, 75, 25]
-    assert len({row.tobytes() for part in parts for row in part}) == 500
-    with_queries = AdapterRows.split(documents, make_vectors(200, 1), 0.1, seed=0)
-    assert [len(part) for part in (with_queries.documents, with_queries.held_documents)] == [450, 50]
-    assert [len(part) for part in (with_queries.queries, with_queries.held_queries)] == [180, 20]
-
-
 def test_too_little_data_is_refused():
     repeated = np.repeat(make_vectors(100, 0), 10, axis=0)
     with pytest.raises(TrainingError, match=r"100 distinct documents are too few .* 24 dimensions: give at least 400"):
@@ -148,38 +124,3 @@ def test_vectors_that_cannot_be_used_are_refused():
         learn_adapter(broken, options())
     with pytest.raises(InvalidOptionError, match="queries of 8 dimensions: the documents have 24"):
         learn_adapter(make_vectors(600, 0), options(), make_vectors(200, 0)[:, :8])
-
-
-@pytest.mark.parametrize(
-    ("sizes", "dimension", "expected"),
-    [
-        (None, 384, (16, 32, 64, 128, 256, 384)),
-        (None, 16, (8, 16)),
-        ((32, 64), 384, (32, 64, 384)),
-        ((32, 384), 384, (32, 384)),
-    ],
-)
-def test_sizes(sizes, dimension, expected):
-    assert AdapterOptions(sizes=sizes).nesting(dimension).sizes == expected
-
-
-@pytest.mark.parametrize("sizes", [(384,), (512,), (64, 500)])
-def test_sizes_that_do_not_fit_are_refused(sizes):
-    with pytest.raises(InvalidOptionError, match="give sizes below the 384 dimensions"):
-        AdapterOptions(sizes=sizes).nesting(384)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"steps": 0},
-        {"batch_size": 1},
-        {"max_seconds": 0.0},
-        {"temperature": float("nan")},
-        {"validation": 0.0},
-        {"seed": -1},
-    ],
-)
-def test_options_out_of_bounds_are_refused(wrong):
-    with pytest.raises(InvalidOptionError, match="give"):
-        AdapterOptions(**wrong)

@@ -1,14 +1,18 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from models import load_encoder
-from models.data.pairs import Pair
-from models.distillation.texts import read_texts
 from tests.conftest import write_lines
-from tests.models.distillation.test_distill import make_texts, teacher  # noqa: F401 - a fixture
+from tests.models.distillation.teachers import make_teacher, make_texts
 
 
-def test_a_teacher_becomes_a_student_by_one_command(mrl, tmp_path, teacher):  # noqa: F811
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return make_teacher(tmp_path_factory.mktemp("teacher"))
+
+
+def test_a_teacher_becomes_a_student_by_one_command(mrl, tmp_path, teacher):
     rows = [{"title": " ".join(text.split()[:2]), "text": text} for text in make_texts(200)]
     texts = write_lines(tmp_path / "texts.jsonl", [*rows, {"title": "no text"}])
     pq.write_table(pa.table({"text": make_texts(100, seed=8)}), tmp_path / "more.parquet")
@@ -29,18 +33,8 @@ def test_a_teacher_becomes_a_student_by_one_command(mrl, tmp_path, teacher):  # 
     assert "already holds a model" in err
 
 
-def test_wrong_fields_are_named(mrl, tmp_path, teacher):  # noqa: F811
+def test_wrong_fields_are_named(mrl, tmp_path, teacher):
     texts = write_lines(tmp_path / "texts.jsonl", [{"body": "red cat"}])
     status, _, err = mrl("distill", str(teacher), str(texts), "--out", str(tmp_path / "student"))
     assert status == 1
     assert "none of 1 rows has a text in field 'text': name the field by --text-field" in err
-
-
-def test_files_and_queries_share_any_beginning_of_the_texts(tmp_path):
-    first = write_lines(tmp_path / "a.jsonl", [{"text": f"a{i}", "q": f"q{i}"} for i in range(5)])
-    second = write_lines(tmp_path / "b.jsonl", [{"text": f"b{i}"} for i in range(20)])
-    read = read_texts([first, second], text_field="text", query_field="q", seed=0)
-    assert sorted(text[0] for text in read.texts[:9]) == ["a"] * 3 + ["b"] * 3 + ["q"] * 3
-    assert len(read.texts) == 30
-    assert read.pairs[0] == Pair("q0", "a0")
-    assert read.texts != read_texts([first, second], text_field="text", query_field="q", seed=1).texts
