@@ -1,9 +1,9 @@
 import json
-import re
 
 import pytest
 
 from tests.conftest import write_lines
+from tests.service.commands.mistakes import check_mistake
 from tests.service.commands.test_evaluate_model import make_labelled
 
 
@@ -58,8 +58,4 @@ def test_mistakes_are_one_clear_line(mrl, tmp_path, built, labelled, model_direc
     empty = tmp_path / "empty"
     empty.mkdir()
     names = {"index": built, "model": model_directory, "labelled": labelled, "empty": empty}
-    code, out, err = mrl("evaluate", *(argument.format(**names) for argument in arguments))
-    assert code == status
-    assert re.search(message, re.sub(r"[\s│]+", " ", err))
-    assert out == ""
-    assert "Traceback" not in err
+    check_mistake(mrl("evaluate", *(argument.format(**names) for argument in arguments)), status, message)

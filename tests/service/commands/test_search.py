@@ -10,7 +10,7 @@ from tests.conftest import write_lines
 from tests.service.commands.mistakes import check_mistake
 
 
-def test_a_funnel_and_a_filter_are_followed(mrl, built):
+def test_an_explicit_plan_and_a_filter_are_followed(mrl, built):
     options = ["--dims", "8", "--candidates", "100", "--stages", "16:60,24:30", "-k", "5", "--json"]
     status, out, err = mrl("search", built, "w1 w2", *options, "--filter", '{"n": {"$in": [3, 4, 5]}}')
     assert status == 0, err
@@ -29,7 +29,7 @@ def test_a_funnel_and_a_filter_are_followed(mrl, built):
     }
 
 
-def test_a_filter_is_told_among_the_stages(mrl, built):
+def test_a_filter_is_a_stage(mrl, built):
     status, out, err = mrl("search", built, "w1 w2", "--filter", '{"n": {"$lt": 7}}', "-k", "3")
     assert (status, len(out.splitlines())) == (0, 3)
     assert re.search(r"filter +[\d.]+ ms +1,000 → 7", err)
@@ -62,26 +62,23 @@ def test_a_filter_is_told_among_the_stages(mrl, built):
     ],
 )
 def test_wrong_options_are_one_clear_line(mrl, built, arguments, message):
-    status, out, err = mrl("search", built, "w1", *arguments)
-    assert (status, out) == (1, "")
-    assert re.search(message, " ".join(err.split()))
-    assert "Traceback" not in err
+    check_mistake(mrl("search", built, "w1", *arguments), 1, message)
 
 
-def test_a_funnel_is_read():
+def test_stages_are_parsed():
     assert parse_stages("64:100,128:50") == (FunnelStage(64, 100), FunnelStage(128, 50))
     with pytest.raises(InvalidOptionError, match="write dims:candidates") as caught:
         parse_stages("64:100:1")
     assert caught.value.param == "stages"
 
 
-def test_a_stop_rule_is_read():
+def test_a_stop_rule_is_parsed():
     assert (parse_stop("certified"), parse_stop("0.05")) == (StopRule(), StopRule(gap=0.05))
     with pytest.raises(InvalidOptionError, match="write certified, or a gap such"):
         parse_stop("soon")
 
 
-def test_a_promise_is_told_and_so_is_that_it_is_not_what_was_asked_for():
+def test_a_promise_says_whether_it_satisfies_the_request():
     line = "     calibrated: recall 0.961, at least 0.952, 0.120 ms per query"
     assert promise_line(Promise(0.961, 0.952, 0.12)) == line
     assert promise_line(Promise(0.961, 0.952, 0.12, met=False)) == (

@@ -8,31 +8,17 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 import httpx
 import pytest
 
-from indexer import Index, SearchOptions
-from service import Settings
+from indexer import SearchOptions
 from service.client import Client
-from service.http.server import running
-
-
-@pytest.fixture(scope="session")
-def served(built):
-    with running(Settings(index=built, port=0, auth="off", log_level="warning", watch_share=0)) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def opened(built):
-    with Index.open(built) as index:
-        yield index
 
 
 @pytest.fixture(params=["client", "index"])
-def source(request, served, opened):
+def source(request, url, opened):
     if request.param == "index":
         yield opened
     else:
         with httpx.Client(trust_env=False) as http:
-            yield Client(served, http=http)
+            yield Client(url, http=http)
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,9 @@ def test_filters_of_the_component_and_of_a_call(source):
     assert sorted(document.meta["n"] for document in retriever.run("w1", filters=theirs)["documents"]) == [7, 8]
 
 
-def test_it_is_serialised_without_the_key(served, monkeypatch, source):
+def test_it_is_serialised_without_the_key(url, monkeypatch, source):
     monkeypatch.setenv("THE_KEY", "secret")
-    retriever = AdaptiveRetriever(served, api_key=Secret.from_env_var("THE_KEY"), top_k=4, options={"recall": 0.9})
+    retriever = AdaptiveRetriever(url, api_key=Secret.from_env_var("THE_KEY"), top_k=4, options={"recall": 0.9})
     pipeline = Pipeline()
     pipeline.add_component("retriever", retriever)
     text = pipeline.dumps()

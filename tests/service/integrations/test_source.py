@@ -29,14 +29,14 @@ def test_a_service_and_an_index_take_the_same_options(source):
             searcher.search("w1", wrong)
 
 
-def test_a_url_and_an_asynchronous_client_are_sources(served):
-    searcher = Searcher(served, api_key="secret")
+def test_a_url_and_an_asynchronous_client_are_sources(url):
+    searcher = Searcher(url, api_key="secret")
     assert isinstance(searcher.source, Client)
     searcher.source.close()
 
     async def run():
         async with httpx.AsyncClient(trust_env=False) as http:
-            searcher = Searcher(AsyncClient(served, http=http))
+            searcher = Searcher(AsyncClient(url, http=http))
             with pytest.raises(TypeError, match="cannot search synchronously"):
                 searcher.search("w1", {})
             return await searcher.search_async("w1", {"k": 2})
