@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.adapter.options import AdapterOptions
     from models.adapter.training import LearnedAdapter, learn_adapter
     from models.classifier.cascade import Cascade
-    from models.classifier.classifier import Classification, Classifier
+    from models.classifier.classifier import Classification, Classifier, load_classifier
     from models.classifier.image_options import ImageTrainingOptions
     from models.classifier.images import save_image_classifier, train_images
     from models.classifier.text_data import ClassificationData
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from models.data.pairs import Pair, read_pairs, split_pairs
     from models.distillation.distill import DistillationResult, distill
     from models.distillation.options import DistillationOptions
+    from models.encoders.tokens import count_tokens, text_of_tokens
     from models.evaluation.labels import Evaluation, EvaluationOptions, evaluate_labels
     from models.evaluation.pairs import PairScore, evaluate_pairs, measure_pairs
     from models.evaluation.plots import plot_evaluations
@@ -73,12 +74,14 @@ _LAZY = {
     "TrainingOptions": "models.training.options",
     "TrainingResult": "models.training.contrastive",
     "adapt_model": "models.adapter.model",
+    "count_tokens": "models.encoders.tokens",
     "distill": "models.distillation.distill",
     "evaluate_labels": "models.evaluation.labels",
     "evaluate_pairs": "models.evaluation.pairs",
     "evaluate_retrieval": "models.evaluation.retrieval",
     "learn_adapter": "models.adapter.training",
     "list_labelled_images": "models.data.labelled_images",
+    "load_classifier": "models.classifier.classifier",
     "measure_pairs": "models.evaluation.pairs",
     "plot_evaluations": "models.evaluation.plots",
     "prefix_recall": "models.evaluation.prefix_recall",
@@ -90,6 +93,7 @@ _LAZY = {
     "split_labelled": "models.data.labelled_texts",
     "split_labelled_images": "models.data.labelled_images",
     "split_pairs": "models.data.pairs",
+    "text_of_tokens": "models.encoders.tokens",
     "train": "models.training.contrastive",
     "train_classifier": "models.classifier.texts",
     "train_images": "models.classifier.images",
@@ -129,12 +133,14 @@ __all__ = [
     "TrainingResult",
     "Vectors",
     "adapt_model",
+    "count_tokens",
     "distill",
     "evaluate_labels",
     "evaluate_pairs",
     "evaluate_retrieval",
     "learn_adapter",
     "list_labelled_images",
+    "load_classifier",
     "load_encoder",
     "measure_pairs",
     "plot_evaluations",
@@ -147,6 +153,7 @@ __all__ = [
     "split_labelled",
     "split_labelled_images",
     "split_pairs",
+    "text_of_tokens",
     "train",
     "train_classifier",
     "train_images",

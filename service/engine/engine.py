@@ -14,8 +14,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from indexer import BundleError, Generations, Index, SearchOptions, WatchOptions, cores
-from models import AdaptiveRetrievalError, Classifier, InvalidOptionError
-from models.classifier.classifier import load_classifier
+from models import AdaptiveRetrievalError, Classifier, InvalidOptionError, load_classifier
 from service.engine.compaction import Compaction
 from service.engine.dispatcher import Dispatcher, Limits
 from service.errors import ServiceError

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from models import InvalidOptionError, Nesting, truncate
-from models.encoders.tokens import count_tokens
+from models import InvalidOptionError, Nesting, count_tokens, truncate
 from service.errors import ServiceError
 from service.routes.dependencies import EngineOf, client_disconnected, deadline_of
 from service.schemas.embeddings import EmbeddingAnswer, EmbeddingRequest, ModelOut, ModelsAnswer

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from models import Encoder, InvalidOptionError
+from models import Encoder, InvalidOptionError, text_of_tokens
 from models.data.unicode import check_unicode
-from models.encoders.tokens import text_of_tokens
 from service.settings import Settings
 
 _TEXT = {"type": "string", "minLength": 1}

@@ -1,6 +1,8 @@
 """Requests that are searched together are answered as if each had been searched alone."""
 
 import asyncio
+import base64
+import io
 import json
 import threading
 
@@ -10,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
+from PIL import Image
 
-from indexer import Index
+from indexer import Index, SearchOptions
+from models import InvalidOptionError
 from service import Settings, create_app
 from service.engine.parsed_search import ParsedSearch
-from service.engine.searcher import Searcher
+from service.engine.searcher import Searcher, stack_vectors
 from service.schemas.search import SearchRequest
 from service.telemetry.metrics import Metrics
 from tests.conftest import DIMENSION, WORDS
@@ -108,3 +112,52 @@ def test_one_invalid_query_does_not_affect_the_others(built):
         await engine.close()
 
     asyncio.run(go())
+
+
+def test_a_batch_is_traced_once_for_all_its_requests(built, settings):
+    class Spans:
+        def __init__(self):
+            self.written = []
+
+        def search(self, contexts, stages, attributes):
+            self.written.append((contexts, [stage.name for stage in stages], attributes))
+
+    bodies = [({"query": "w1"}, "first"), ({"queries": ["w2"]}, "second")]
+    searches = [ParsedSearch.parse(SearchRequest.model_validate(body), settings, span) for body, span in bodies]
+    spans = Spans()
+    with Index.open(built) as index:
+        Searcher(index, settings, Metrics(), spans)(searches, 1)
+        plan = index.plan(SearchOptions())
+    ((contexts, stages, attributes),) = spans.written
+    assert contexts == ["first", "second"]
+    assert stages[:2] == ["encode", "shortlist"]
+    assert attributes == {name: getattr(plan, name) for name in ("structure", "dims", "candidates", "k")}
+
+
+def test_images_are_decoded_and_searched(opened, settings):
+    class Images:
+        def __init__(self):
+            self.searched = []
+
+        def search_images(self, images, options, threads):
+            self.searched.extend(images)
+            return opened.search(["w1"] * len(images), options)
+
+    file = io.BytesIO()
+    Image.new("L", (2, 2)).save(file, "PNG")
+    text = base64.b64encode(file.getvalue()).decode()
+    searches = [
+        ParsedSearch.parse(SearchRequest.model_validate(body), settings)
+        for body in ({"image": text}, {"images": [text, text]})
+    ]
+    index = Images()
+    single, several = map(json.loads, Searcher(index, settings, Metrics())(searches, 1))
+    assert index.searched == [file.getvalue()] * 3
+    assert several["results"] == [single["results"]] * 2
+
+
+def test_a_vector_of_another_size_is_refused():
+    vectors = [np.zeros(3, np.float32), np.zeros(4, np.float32)]
+    assert stack_vectors(vectors[:1], 3).shape == (1, 3)
+    with pytest.raises(InvalidOptionError, match="a vector of 4 numbers: the index has 3 dimensions"):
+        stack_vectors(vectors, 3)
