@@ -234,3 +234,32 @@ def test_a_card_lies_beside_the_model(trained):
     card = (result.directory / "README.md").read_text()
     assert load_encoder(str(result.directory)).content_hash in card
     assert f"| 8 | {result.before[8]:.3f} | {result.after[8]:.3f} |" in card
+
+
+def test_a_model_trains_wider_than_its_base(tmp_path, model_directory):
+    result = train(
+        make_pairs(800),
+        str(model_directory),
+        tmp_path / "wide",
+        options(nesting=None, width=64, epochs=8, learning_rate=0.2),
+    )
+    assert set(result.after) == {8, 16, 32, 64}
+    for size, score in result.after.items():
+        assert score > result.before[size] + 0.2, f"size {size}"
+    encoder = load_encoder(str(result.directory))
+    assert (encoder.dimension, encoder.nesting) == (64, Nesting.halving(64))
+    theirs = SentenceTransformer(str(result.directory), device="cpu").encode(["w1 w2"])
+    np.testing.assert_allclose(encoder.encode_documents(["w1 w2"]), truncate(theirs, 64), atol=1e-5)
+    record = json.loads((result.directory / "mrl.json").read_text())
+    assert record["options"]["width"] == 64
+    assert record["base_hash"] == load_encoder(str(model_directory)).content_hash
+
+
+def test_an_interrupted_wide_run_goes_on_and_only_at_its_width(tmp_path, model_directory):
+    pairs, base, wide = make_pairs(), str(model_directory), {"nesting": None, "width": 48}
+    train(pairs, base, tmp_path / "whole", options(**wide))
+    train(pairs, base, tmp_path / "stopped", options(**wide), report=interrupt_at(7))
+    with pytest.raises(TrainingError, match=r"another run: it had .*'width': 48.*, this run has .*'width': 64"):
+        train(pairs, base, tmp_path / "stopped", options(nesting=None, width=64))
+    train(pairs, base, tmp_path / "stopped", options(**wide))
+    np.testing.assert_array_equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))

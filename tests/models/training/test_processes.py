@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +57,36 @@ def test_two_processes_get_the_gradients_of_one(tmp_path):
         found = load_file(tmp_path / f"{rank}.safetensors")
         for name, gradient in expected.items():
             torch.testing.assert_close(found[name], gradient)
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    """The second of two processes, with a fake accelerate in which the other process has the same tensors."""
+    state = SimpleNamespace(process_index=1, device=torch.device("cpu"), waits=0)
+    state.wait_for_everyone = lambda: setattr(state, "waits", state.waits + 1)
+    utilities = SimpleNamespace(reduce=lambda tensor, how: {"sum": 2 * tensor}[how])
+    monkeypatch.setitem(sys.modules, "accelerate", SimpleNamespace(PartialState=lambda cpu: state, utils=utilities))
+    monkeypatch.setitem(sys.modules, "accelerate.utils", utilities)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    return Processes("cpu"), state
+
+
+def test_the_second_process_sums_with_the_first_and_leaves_decisions_to_it(second_of_two):
+    processes, state = second_of_two
+    assert (processes.rank, processes.count, processes.first) == (1, 2, False)
+    assert processes.sum(torch.ones(2)).tolist() == [2, 2]
+    assert not processes.agree(True), "only the flag of the first process counts"
+    processes.wait()
+    assert state.waits == 1
+
+
+def test_a_process_without_a_share_of_a_parameter_contributes_zero(second_of_two):
+    used, unused, frozen = (torch.nn.Parameter(torch.zeros(2), requires_grad=trains) for trains in (True, True, False))
+    used.grad = torch.ones(2)
+    second_of_two[0].sum_gradients([used, unused, frozen])
+    assert used.grad.tolist() == [2, 2]
+    assert unused.grad.tolist() == [0, 0]
+    assert frozen.grad is None
 
 
 def test_one_process_is_first_and_needs_no_other(monkeypatch):

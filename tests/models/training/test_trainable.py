@@ -1,17 +1,12 @@
-import json
-
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
 
-from models import InvalidOptionError, Nesting, TrainingError, load_encoder, truncate
-from models.training.contrastive import train
-from models.training.options import TrainingOptions
-from models.training.trainable import widened
+from models import InvalidOptionError, Nesting, Prompts, TrainingError, load_encoder, truncate
+from models.training.trainable import as_encoder, as_trainable, widened
 from tests.conftest import DIMENSION, make_encoder, make_texts
-from tests.models.training.test_contrastive import interrupt_at, make_pairs, options, weights
 
 
 @given(width=st.integers(DIMENSION + 1, 4 * DIMENSION), seed=st.integers(0, 5))
@@ -52,35 +47,27 @@ def test_a_transformer_cannot_be_widened(transformer_directory):
         widened(load_encoder(str(transformer_directory)), 64, seed=0)
 
 
-def test_sizes_that_do_not_end_at_the_width_are_refused():
-    with pytest.raises(InvalidOptionError, match=r"width 64: the last of the nested sizes \[8, 32\] must be the width"):
-        TrainingOptions(nesting=Nesting((8, 32)), width=64)
+def test_a_static_table_is_copied_and_comes_back_as_the_same_encoder():
+    base = make_encoder(prompts=Prompts("query: ", "document: "))
+    module = as_trainable(base, "cpu")
+    assert module.prompts["query"] == "query: "
+    back = as_encoder("tiny", module, base.nesting, base.prompts)
+    assert back.content_hash == base.content_hash
+    with torch.no_grad():
+        module[0].embedding.weight += 1
+    assert as_encoder("tiny", module, base.nesting, base.prompts).content_hash != base.content_hash
+    assert make_encoder(prompts=base.prompts).content_hash == base.content_hash, "the encoder's own table is unchanged"
 
 
-def test_a_model_trains_wider_than_its_base(tmp_path, model_directory):
-    result = train(
-        make_pairs(800),
-        str(model_directory),
-        tmp_path / "wide",
-        options(nesting=None, width=64, epochs=8, learning_rate=0.2),
-    )
-    assert set(result.after) == {8, 16, 32, 64}
-    for size, score in result.after.items():
-        assert score > result.before[size] + 0.2, f"size {size}"
-    encoder = load_encoder(str(result.directory))
-    assert (encoder.dimension, encoder.nesting) == (64, Nesting.halving(64))
-    theirs = SentenceTransformer(str(result.directory), device="cpu").encode(["w1 w2"])
-    np.testing.assert_allclose(encoder.encode_documents(["w1 w2"]), truncate(theirs, 64), atol=1e-5)
-    record = json.loads((result.directory / "mrl.json").read_text())
-    assert record["options"]["width"] == 64
-    assert record["base_hash"] == load_encoder(str(model_directory)).content_hash
+def test_a_transformer_trains_in_place(transformer_directory):
+    encoder = load_encoder(str(transformer_directory), device="cpu")
+    module = as_trainable(encoder, "cpu")
+    assert module is encoder.model
+    back = as_encoder(encoder.name, module, encoder.nesting, encoder.prompts)
+    np.testing.assert_allclose(back.encode_queries(["w1 w2"]), encoder.encode_queries(["w1 w2"]), atol=1e-6)
 
 
-def test_an_interrupted_wide_run_goes_on_and_only_at_its_width(tmp_path, model_directory):
-    pairs, base, wide = make_pairs(), str(model_directory), {"nesting": None, "width": 48}
-    train(pairs, base, tmp_path / "whole", options(**wide))
-    train(pairs, base, tmp_path / "stopped", options(**wide), report=interrupt_at(7))
-    with pytest.raises(TrainingError, match=r"another run: it had .*'width': 48.*, this run has .*'width': 64"):
-        train(pairs, base, tmp_path / "stopped", options(nesting=None, width=64))
-    train(pairs, base, tmp_path / "stopped", options(**wide))
-    np.testing.assert_array_equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
+def test_other_encoders_cannot_be_trained():
+    message = "a base of type object cannot be trained: give a static table or a sentence-transformers model"
+    with pytest.raises(TrainingError, match=message):
+        as_trainable(object(), "cpu")

@@ -7,7 +7,7 @@ from models import load_encoder, truncate
 from models.adapter.adapter import Adapter
 from models.classifier.classifier import CLASSIFIER_NAME
 from tests.conftest import make_texts, write_lines
-from tests.models.adapter.test_training import make_vectors
+from tests.models.adapter.vectors import make_vectors
 
 QUICK = ("--sizes", "4,8", "--steps", "5")
 
