@@ -100,7 +100,9 @@ def test_the_content_hash_of_a_model_whose_file_lacks_a_pooler_is_the_same_at_ev
 
 def test_an_image_model_is_not_trained_or_distilled_on_texts(clip_directory, tmp_path):
     clip, pairs = str(clip_directory), [Pair(f"q{i}", f"d{i}") for i in range(40)]
-    with pytest.raises(TrainingError, match="encodes images: train it on a folder of labelled images"):
+    with pytest.raises(
+        TrainingError, match="encodes images and cannot be trained on texts: give a folder of labelled images"
+    ):
         train(pairs, clip, tmp_path / "out", TrainingOptions())
-    with pytest.raises(ModelError, match="encodes images: give a model of texts alone"):
+    with pytest.raises(ModelError, match="encodes images: give a model of texts"):
         distill(["a text"], [], clip, tmp_path / "out", DistillationOptions())
