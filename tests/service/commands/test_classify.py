@@ -7,15 +7,22 @@ from models import (
     ClassificationData,
     ClassificationOptions,
     Classifier,
+    ImageTrainingOptions,
     Nesting,
+    list_labelled_images,
     load_encoder,
     save_classifier,
+    save_image_classifier,
     split_labelled,
+    split_labelled_images,
     train_classifier,
+    train_images,
 )
 from models.classifier.cascade import choose
 from tests.conftest import write_lines
 from tests.models.classifier.labelled import make_items
+from tests.models.image_models import write_digits
+from tests.service.commands.mistakes import check_mistake
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +112,42 @@ def test_a_single_size_has_no_cascade(mrl, rows, model_directory, tmp_path):
     assert status == 0, err
     status, printed, _ = mrl("classify", out, "w1 w2", "--json")
     assert json.loads(printed)["answers"][0]["dims"] == 8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"), 120)
+
+
+@pytest.fixture(scope="module")
+def images_model(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("model") / "digits"
+    options = ImageTrainingOptions(nesting=Nesting((4, 8)), epochs=1, batch_size=32, device="cpu")
+    parts = split_labelled_images(list_labelled_images(folder), 0.2, 0)
+    save_image_classifier(train_images(parts, options), out, options, None)
+    return out
+
+
+def test_image_files_and_folders_are_classified_and_broken_files_skipped(mrl, images_model, folder, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"?")
+    first = sorted((folder / "0").iterdir())[0]
+    status, out, err = mrl("classify", images_model, first, folder / "1", tmp_path, "--dims", "4", "--json")
+    assert status == 0, err
+    names = [answer["image"] for answer in json.loads(out)["answers"]]
+    assert names == [str(first), *map(str, sorted((folder / "1").iterdir()))]
+    assert f"skipped {tmp_path / 'broken.png'}: " in err
+    status, out, err = mrl("classify", images_model, first, "--limit", "1")
+    assert status == 0
+    assert "dims per image on average" in err
+
+
+@pytest.mark.parametrize("argument", ["the sea is rising", "empty", ""])
+def test_texts_are_refused_by_an_image_classifier(mrl, images_model, tmp_path, monkeypatch, argument):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    message = rf"'{argument}' is neither an image file \(.png, .* nor a folder with one: .* classifies images"
+    check_mistake(mrl("classify", images_model, argument), 1, message)
+
+
+def test_an_image_is_needed(mrl, images_model):
+    check_mistake(mrl("classify", images_model), 1, "no image to classify: give image files or folders of them")
