@@ -44,8 +44,8 @@ class Document:
         title: encoded before the text, and stored in the payload.
         image: encoded instead of title and text, if given.
         vector: stored instead of an encoding, if given; shape (D,), any scale.
-        fields: names under which the payload already holds title and text. If None, they are stored under the names
-            that the rows of the index's corpus have.
+        fields: names under which the payload already holds title and text; None if it does not hold them. An index
+            stores them under the names that the rows of its corpus have.
     """
 
     id: str
@@ -67,21 +67,23 @@ class Document:
         Raises:
             RejectedRowError: the payload holds another title or text.
         """
+        payload, own = self.payload, {title: self.title, text: self.text}
         if self.fields is not None:
-            return self.payload
-        own: dict[str, Any] = {}
-        for name, attribute, value in ((title, "title", self.title), (text, "text", self.text)):
-            if not value.strip():
-                continue
-            held = self.payload.get(name)
-            if held not in (None, value):
+            held = self.fields.title, self.fields.text
+            if held == (title, text):
+                return payload
+            own = {name: payload.get(of_row, "") for name, of_row in zip((title, text), held, strict=True)}
+            payload = {name: value for name, value in payload.items() if name not in held}
+        own = {name: value for name, value in own.items() if isinstance(value, str) and value.strip()}
+        for name, value in own.items():
+            if payload.get(name) not in (None, value):
+                attribute = "title" if name == title else "text"
                 raise RejectedRowError(
-                    f"payload field {name!r} holds {held!r:.80}, the document's {attribute} is {value!r:.80}: leave "
-                    f"the field out, as the {attribute} is stored in it"
+                    f"payload field {name!r} holds {payload[name]!r:.80}, the document's {attribute} is {value!r:.80}: "
+                    f"leave the field out, as the {attribute} is stored in it"
                 )
-            own[name] = value
         # First, as in rows; fields that the payload already holds keep their position.
-        return {**{name: value for name, value in own.items() if name not in self.payload}, **self.payload, **own}
+        return {**{name: value for name, value in own.items() if name not in payload}, **payload, **own}
 
 
 @dataclass(frozen=True, slots=True)

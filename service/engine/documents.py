@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from indexer import Document, Index, Put, RejectedRowError, parse_document
+from indexer import Document, Fields, Index, Put, RejectedRowError, parse_document
 from models import InvalidOptionError
 from models.data.rows import BrokenRow, Row, parse_json_line
 from service.schemas.documents import LineReport
 
 
-def read_document(identifier: str, fields: dict[str, Any]) -> Document:
+def read_document(index: Index, identifier: str, fields: dict[str, Any]) -> Document:
     """Return the document of a row, which may omit its id.
+
+    Title and text are read from the fields that the index's corpus has them in, or else from ``title`` and ``text``.
 
     Raises:
         InvalidOptionError: the row is not a document, or has another id.
@@ -20,7 +22,7 @@ def read_document(identifier: str, fields: dict[str, Any]) -> Document:
     if fields.get("_id", identifier) != identifier:
         raise InvalidOptionError("_id", f"the row has _id {fields['_id']!a:.80}, the address {identifier!a:.80}")
     try:
-        return parse_document({**fields, "_id": identifier})
+        return _parse_document(index, {**fields, "_id": identifier})
     except RejectedRowError as error:
         raise InvalidOptionError("document", str(error)) from None
 
@@ -43,12 +45,19 @@ def put_lines(index: Index, lines: Sequence[tuple[int, bytes]]) -> list[LineRepo
             reports[number] = LineReport(line=number, id=None, result="rejected", reason=row.reason)
             continue
         try:
-            documents[number] = parse_document(row.fields)
+            documents[number] = _parse_document(index, row.fields)
         except RejectedRowError as error:
             reports[number] = LineReport(line=number, id=_printable_id(row), result="rejected", reason=str(error))
     for number, put in zip(documents, index.put(list(documents.values())), strict=True):
         reports[number] = _report(number, put)
     return [reports[number] for number, _ in lines]
+
+
+def _parse_document(index: Index, row: dict[str, Any]) -> Document:
+    title, text = index.manifest.corpus.text_fields
+    default = Fields()
+    fields = Fields(title=title if title in row else default.title, text=text if text in row else default.text)
+    return parse_document(row, fields)
 
 
 def _report(number: int, put: Put) -> LineReport:

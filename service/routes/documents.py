@@ -116,7 +116,7 @@ async def put(
     index = engine.index
 
     def step() -> DocumentChange:
-        (done,) = index.put([read_document(id, row)])
+        (done,) = index.put([read_document(index, id, row)])
         if done.result == "rejected":
             raise InvalidOptionError("document", done.reason)
         return DocumentChange(id=done.id, result=done.result)

@@ -44,7 +44,8 @@ def test_other_field_names(tmp_path):
     path.write_text("key\tname\tabout\nk\tN\tA\n")
     documents, _ = read(path, Fields(id="key", text="about", title="name"))
     assert documents == [Document("k", "A", {"name": "N", "about": "A"}, title="N")]
-    assert documents[0].stored_payload("title", "text") == {"name": "N", "about": "A"}  # not stored twice
+    assert documents[0].stored_payload("name", "about") == {"name": "N", "about": "A"}  # not stored twice
+    assert documents[0].stored_payload("title", "text") == {"title": "N", "text": "A"}  # as the index has them
 
 
 @pytest.mark.parametrize(

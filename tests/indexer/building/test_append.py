@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from indexer import Corpus, SearchOptions
+from indexer import Corpus, Fields, SearchOptions
 from indexer.building.append import append_corpus
 from indexer.progress import EncodingDocuments
 from indexer.updates import Updates
@@ -62,3 +62,11 @@ def test_a_corpus_without_a_document_is_an_error(tmp_path):
             append_corpus(corpus, updates)
         with pytest.raises(InvalidOptionError, match="batch_size 0: give at least 1"):
             append_corpus(corpus, updates, batch_size=0)
+
+
+def test_texts_are_stored_in_the_fields_of_the_index(tmp_path):
+    more = write_lines(tmp_path / "more.jsonl", [{"_id": "new", "body": "w1 w2", "n": 1}])
+    with make_index(tmp_path, make_texts(20), ENCODER) as index:
+        with Updates.open(index.root, encoder=ENCODER) as updates:
+            append_corpus(Corpus([more], Fields(text="body")), updates)
+        assert index.get(["new"])["new"].payload == {"text": "w1 w2", "n": 1}
