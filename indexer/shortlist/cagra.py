@@ -151,7 +151,7 @@ def _gpu_faiss() -> Any:
     """
     if not hasattr(faiss, "GpuIndexCagra"):
         raise OptionalDependencyError(
-            "faiss-gpu-cuvs", "a build on the GPU", "install it from conda in place of faiss-cpu"
+            "faiss-gpu-cuvs", "a build on the GPU", "pip uninstall faiss-cpu && pip install faiss-gpu-cuvs"
         )
     return faiss
 

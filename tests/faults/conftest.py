@@ -1,5 +1,7 @@
 """Indexes to be damaged, limits of this process that are real ones, and the command."""
 
+import ctypes
+import gc
 import os
 import resource
 import shutil
@@ -36,6 +38,11 @@ def full_disk(size):
 
 
 def little_memory(left):
-    """Leave this process so many bytes of addresses more than it has."""
+    """Leave this process so many bytes of addresses more than it has.
+
+    What earlier tests left to be freed is freed first: it would be room.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return _limited(resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + left)

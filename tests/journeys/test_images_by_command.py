@@ -75,8 +75,8 @@ def test_a_vision_model_is_trained_from_a_folder_and_indexes_it(mrl, folder, tmp
     status, printed, _ = mrl("search", tmp_path / "index", "--image", folder / "5" / "0005.png", "-k", "1")
     assert printed.split()[2] == "5/0005.png"
     for extra, message in (
-        (("--width", "32"), "--sizes says how wide the vectors are"),
-        (("--temperature", "0.1"), "are for pairs, and these are labelled images"),
+        (("--width", "32"), "give a single folder, and --sizes instead of --width"),
+        (("--temperature", "0.1"), "are for pairs, but the data are labelled images"),
         (("--base", "wordllama", "--kind", "slimmable"), "kind 'slimmable': known for images are mrl, mrl-e, ff"),
         ((), "already holds a model"),
     ):
