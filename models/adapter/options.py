@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from models.bounds import check_at_least, check_positive
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
@@ -47,12 +47,8 @@ class AdapterOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 2), ("neighbours", 1), ("evaluate_every", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
-        for name in ("max_seconds", "temperature", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give a positive number")
+        check_at_least(self, steps=1, batch_size=2, neighbours=1, evaluate_every=1, seed=0)
+        check_positive(self, ("max_seconds", "temperature", "learning_rate"))
         if not 0.05 <= self.validation <= 0.5:
             raise InvalidOptionError("validation", f"validation share {self.validation}: give a share from 0.05 to 0.5")
 

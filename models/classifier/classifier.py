@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from models.classifier.cascade import Cascade
+from models.data.lists import check_list
 from models.directory.files import read_json
 from models.encoders.base import Encoder, ImageEncoder
 from models.encoders.load import load_encoder
@@ -158,6 +159,7 @@ class Classifier:
         """
         if self.of_images:
             raise InvalidOptionError("input", f"{self.encoder.name} classifies images, not texts: give images")
+        check_list(texts, "texts", "input")
         return [
             found
             for start in range(0, len(texts), _BATCH)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.bounds import check_at_least, check_positive
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
@@ -41,13 +41,8 @@ class ClassifierOptions:
     def __post_init__(self) -> None:
         if self.nesting is not None:
             self.check_sizes(self.nesting)
-        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
-        for name in ("learning_rate", "max_seconds"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InvalidOptionError(name, f"{name} {value}: give a positive number")
+        check_at_least(self, epochs=1, batch_size=2, patience=1, seed=0)
+        check_positive(self, ("learning_rate", "max_seconds"))
 
     def check_sizes(self, nesting: Nesting) -> None:
         """Check that kind ``ff`` has a single size.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.bounds import check_width
 from models.classifier.options import ClassifierOptions
 from models.errors import InvalidOptionError
 
@@ -40,7 +41,4 @@ class ClassificationOptions(ClassifierOptions):
         for name in ("token_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give one from 0 up to below 1")
-        if self.width is not None and self.nesting is not None and self.nesting.dimension != self.width:
-            raise InvalidOptionError(
-                "width", f"width {self.width}: the nested sizes {list(self.nesting.sizes)} must end at it"
-            )
+        check_width(self.width, self.nesting)

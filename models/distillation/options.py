@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from models.bounds import check_at_least, check_positive
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 from models.training.options import PRECISIONS
@@ -60,13 +61,8 @@ class DistillationOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("min_count", 1), ("teacher_tokens", 4), ("steps", 1), ("batch_size", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
-        for name in ("learning_rate", "temperature", "assistant_weight", "max_seconds", "max_texts"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InvalidOptionError(name, f"{name} {value}: give a positive number")
+        check_at_least(self, min_count=1, teacher_tokens=4, steps=1, batch_size=2, seed=0)
+        check_positive(self, ("learning_rate", "temperature", "assistant_weight", "max_seconds", "max_texts"))
         if self.precision not in PRECISIONS:
             raise InvalidOptionError("precision", f"precision {self.precision!r}: give one of {', '.join(PRECISIONS)}")
         for name in ("ranking", "contrast"):

@@ -84,7 +84,11 @@ class Encoder(Protocol):
         ...
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Encode documents: float32, shape (len(texts), D), unit rows; a text without a known token gives zeros."""
+        """Encode documents: float32, shape (len(texts), D), unit rows; a text without a known token gives zeros.
+
+        Raises:
+            InvalidOptionError: ``texts`` is a single text, not a list.
+        """
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 
+from models.data.lists import check_list
 from models.directory.files import checked_nesting, read_json, recorded_nesting
 from models.encoders.base import WORDLLAMA, Prompts
 from models.errors import ModelError
@@ -136,10 +137,12 @@ class StaticEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode documents; see :class:`models.Encoder`."""
+        check_list(texts, "texts", "texts")
         return self._encode([self.prompts.document + text for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode queries; see :class:`models.Encoder`."""
+        check_list(texts, "texts", "texts")
         return self._encode([self.prompts.query + text for text in texts])
 
     def token_counts(self, texts: Sequence[str]) -> csr_array:

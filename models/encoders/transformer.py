@@ -15,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+from models.data.lists import check_list
 from models.directory.files import checked_nesting, recorded_nesting
 from models.encoders.base import Prompts
 from models.encoders.device import choose_device
@@ -103,10 +104,12 @@ class SentenceTransformerEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode documents; see :class:`models.Encoder`."""
+        check_list(texts, "texts", "texts")
         return self._encode(texts, self.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode queries; see :class:`models.Encoder`."""
+        check_list(texts, "texts", "texts")
         return self._encode(texts, self.prompts.query)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.bounds import check_at_least
 from models.errors import InvalidOptionError
 from models.evaluation.few_shot import Interval, few_shot
 from models.evaluation.probe import linear_probe
@@ -44,9 +45,7 @@ class EvaluationOptions:
     linear: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("candidates", DEPTH), ("episodes", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
+        check_at_least(self, candidates=DEPTH, episodes=2, seed=0)
         if any(count < 1 for count in self.shots):
             raise InvalidOptionError("shots", f"shots {list(self.shots)}: give positive numbers")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from models.bounds import check_at_least, check_positive, check_width
 from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
@@ -59,17 +59,8 @@ class TrainingOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidOptionError(name, f"{name} {getattr(self, name)}: give at least {least}")
-        for name in ("learning_rate", "temperature", "max_seconds", "evaluate_every", "chunk"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InvalidOptionError(name, f"{name} {value}: give a positive number")
+        check_at_least(self, epochs=1, batch_size=2, patience=1, seed=0)
+        check_positive(self, ("learning_rate", "temperature", "max_seconds", "evaluate_every", "chunk"))
         if self.precision not in PRECISIONS:
             raise InvalidOptionError("precision", f"precision {self.precision!r}: give one of {', '.join(PRECISIONS)}")
-        if self.width is not None and self.nesting is not None and self.nesting.dimension != self.width:
-            raise InvalidOptionError(
-                "width",
-                f"width {self.width}: the last of the nested sizes {list(self.nesting.sizes)} must be the width",
-            )
+        check_width(self.width, self.nesting)

@@ -66,6 +66,11 @@ def test_a_fixed_size_answers(trained):
     assert trained.classifier.classify([]) == []
 
 
+def test_a_single_text_is_not_taken_for_a_list_of_letters(trained):
+    with pytest.raises(InvalidOptionError, match=r"texts given as a single value \('moon'\)"):
+        trained.classify("moon")
+
+
 def test_the_answer_is_the_largest_softmax():
     logits = np.array([[1.0, 3.0, 2.0], [1000.0, 0.0, 0.0]], np.float32)
     predicted, sure = answer(logits)

@@ -11,7 +11,7 @@ from tests.models.classifier.labelled import options
         ({"epochs": 0}, "epochs 0: give at least 1"),
         ({"learning_rate": 0.0}, "learning_rate 0.0: give a positive number"),
         ({"token_dropout": 1.0}, "token_dropout 1.0: give one from 0"),
-        ({"width": 64}, r"width 64: the nested sizes \[2, 8, 32\] must end at it"),
+        ({"width": 64}, r"width 64: the last of the nested sizes \[2, 8, 32\] must be the width"),
     ],
 )
 def test_options_out_of_bounds_are_refused(change, message):

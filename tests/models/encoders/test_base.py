@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import Encoder, ImageEncoder, ModelError, Nesting, Prompts, load_encoder
+from models import Encoder, ImageEncoder, InvalidOptionError, ModelError, Nesting, Prompts, load_encoder
 from models.encoders.base import TokenEncoder
 from tests.models.image_models import digits
 
@@ -58,6 +58,12 @@ def test_vectors_are_unit_rows_of_float32(case, loaded):
         assert (vectors.dtype, vectors.shape) == (np.float32, (3, case.dimension))
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
         assert encode([]).shape == (0, case.dimension)
+
+
+def test_a_single_text_is_not_taken_for_a_list_of_letters(loaded):
+    for encode in (loaded.encode_documents, loaded.encode_queries):
+        with pytest.raises(InvalidOptionError, match=r"texts given as a single value \('moon'\): pass a list"):
+            encode("moon")
 
 
 def test_a_text_has_the_same_vector_alone_and_in_a_batch(case, loaded):
