@@ -68,7 +68,7 @@ def test_a_fixed_size_answers(trained):
 
 def test_a_single_text_is_not_taken_for_a_list_of_letters(trained):
     with pytest.raises(InvalidOptionError, match=r"texts given as a single value \('moon'\)"):
-        trained.classify("moon")
+        trained.classifier.classify("moon")
 
 
 def test_the_answer_is_the_largest_softmax():
