@@ -126,6 +126,7 @@ def test_the_library_refuses_texts_too(classifier):
         classifier.classify(["the sea"])
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_and_the_same_command_goes_on(mrl, folder, tmp_path, monkeypatch):
     arguments = ("train", folder, "--out", tmp_path / "model", "--epochs", "3", *TRAIN)
     with monkeypatch.context() as patch:

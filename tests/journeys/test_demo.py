@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_demonstration_runs_and_training_helps(mrl, tmp_path):
     status, out, err = mrl("demo", "--out", tmp_path, "--documents", "4000")
     assert status == 0, err

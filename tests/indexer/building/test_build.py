@@ -224,6 +224,7 @@ build_index(Corpus([Path(sys.argv[1])]), make_encoder(), Path(sys.argv[2]), Buil
 """
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_the_earlier_generation_answers_and_the_rerun_finishes_the_same(tmp_path):
     old = write_lines(tmp_path / "old.jsonl", ROWS[:50])
     new = write_lines(tmp_path / "new.jsonl", ROWS)
