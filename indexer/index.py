@@ -103,6 +103,9 @@ class Index:
         Raises:
             BundleError: nothing is published, the format is not supported, a file is missing, damaged or has the wrong
                 size, or the encoder is not the one the index was built with.
+            InvalidOptionError: ``verify`` is none of these, or this machine cannot search the index's structure, for
+                example because a package is missing; the message says what to do.
+            OutOfMemoryError: there is not enough memory for the structure.
         """
         return cls(path, encoder=encoder, model=model, device=device, threads=threads, watch=watch, verify=verify)
 
@@ -156,11 +159,22 @@ class Index:
 
     @property
     def view(self) -> View:
-        """The generation with every update acknowledged so far: what a search that begins now sees."""
+        """The generation with every update acknowledged so far: what a search that begins now sees.
+
+        Raises:
+            BundleError, InvalidOptionError, OutOfMemoryError: as :meth:`refresh`.
+        """
         return self._live.current().view
 
     def refresh(self) -> None:
-        """Apply new updates now. Searches do so themselves; calling this keeps their wait short."""
+        """Apply new updates now. Searches do so themselves; calling this keeps their wait short.
+
+        If a compaction has merged some of them into a later generation, that generation is opened.
+
+        Raises:
+            BundleError: the journal cannot be read or is damaged, or the later generation cannot be used.
+            InvalidOptionError, OutOfMemoryError: the later generation cannot be opened; see :meth:`open`.
+        """
         self._live.refresh()
 
     def reload(self) -> bool:
@@ -170,6 +184,10 @@ class Index:
 
         Returns:
             whether another generation, or a new calibration, is now in use.
+
+        Raises:
+            BundleError, InvalidOptionError, OutOfMemoryError: the published generation cannot be opened; see
+                :meth:`open`. The one that is open stays in use.
         """
         return self._live.reload()
 
@@ -184,8 +202,12 @@ class Index:
             threads: threads this call may use for several queries; :attr:`threads` if None.
 
         Raises:
-            InvalidOptionError: an option is out of range, ``queries`` is a single str, a text is not valid Unicode, or
-                the search is hybrid and the index has no words.
+            InvalidOptionError: an option is out of range, ``queries`` is a single str, a text is not valid Unicode, the
+                model encodes no texts, or the search is hybrid and the index has no words.
+            ModelError: the index's model cannot be found or loaded.
+            ModelMismatchError: the model found is not the one the index was built with.
+            BundleError: an update or a document cannot be read.
+            OutOfMemoryError: a later generation had to be opened, and there is not enough memory; see :meth:`refresh`.
         """
         check_list(queries, "queries", "query")
         for query in queries:
@@ -205,7 +227,8 @@ class Index:
 
         Raises:
             InvalidOptionError: an image cannot be read, the model encodes no images, ``images`` is a single path or
-                image, or an option is out of range.
+                image, an option is out of range, or the search is hybrid.
+            ModelError, ModelMismatchError, BundleError, OutOfMemoryError: as :meth:`search`.
         """
         check_list(images, "images", "image")
         options = options or SearchOptions()
@@ -219,7 +242,9 @@ class Index:
         """Search by vectors of the index's model: shape (n, D), any norm. Other arguments as :meth:`search`.
 
         Raises:
-            InvalidOptionError: the shape is wrong, a vector holds NaN or infinity, or an option is out of range.
+            InvalidOptionError: the shape is wrong, a vector holds NaN or infinity, an option is out of range, or the
+                search is hybrid.
+            BundleError, OutOfMemoryError: as :meth:`search`.
         """
         options, view = options or SearchOptions(), self.view
         _require_text(options, "vectors")

@@ -123,7 +123,17 @@ class Updates:
         return _counted(documents, self._write(documents, payloads, unit, model))
 
     def upsert_encoded(self, documents: Sequence[Document], vectors: Vectors) -> Upserted:
-        """Upsert documents already encoded by :attr:`model`, without normalising their vectors again."""
+        """Upsert documents already encoded by :attr:`model`, without normalising their vectors again.
+
+        Args:
+            documents: documents with distinct ids and JSON payloads.
+            vectors: their unit vectors, shape (n, D).
+
+        Raises:
+            InvalidOptionError: a document is invalid, or the vectors have another shape or are not finite; nothing was
+                written.
+            BundleError: the journal cannot be written, or a generation of another model was published since.
+        """
         payloads = _checked(documents, self.text_fields, needs_text=False)
         if not documents:
             return Upserted(0, 0)

@@ -184,6 +184,8 @@ def build_index(
         OutOfMemoryError: there is not enough memory.
         BuildError: an interrupted build with other options exists, a row is invalid with ``on_error="fail"``, or no row
             of the corpus is a document.
+        BundleCorruptError: a file of the index or of the interrupted build is damaged.
+        ModelError: a document has an image, and the model encodes no images.
         InvalidOptionError, DataError: the options or the corpus cannot be used.
     """
     options = options or BuildOptions()

@@ -98,7 +98,11 @@ class Meter:
         return Candidates(found.scores, np.where(hidden, -1, found.rows))
 
     def best_scores(self, plan: Plan, answered: QueriesWithAnswers) -> Vectors:
-        """Return the best coarse score of each query's first pass, among rows that are not excluded."""
+        """Return the best coarse score of each query's first pass, among rows that are not excluded.
+
+        Returns:
+            float32, shape (n,); -inf if it finds none of them.
+        """
         return _best_score(self._first_pass(plan, answered, slice(None)))
 
     def second_pass(self, plan: Plan, answered: Sequence[QueriesWithAnswers]) -> SecondPass:

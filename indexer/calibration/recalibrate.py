@@ -52,7 +52,11 @@ def calibrate_index(
     Raises:
         BundleBusyError: another process is changing the index.
         BundleError: nothing is published, a file cannot be used, or the model differs from the index's.
-        InvalidOptionError: ``queries`` is a single str, or vectors of another shape or not finite.
+        BundleStorageError: the manifest cannot be written.
+        ModelError: the model cannot be found or loaded. If ``queries`` are vectors, none is needed.
+        OutOfMemoryError: there is not enough memory.
+        InvalidOptionError: ``queries`` is a single str, is empty, or holds vectors of another shape or not finite; or
+            this machine cannot search the index's structure.
     """
     check_list(queries, "queries", "queries")
     root = Path(path)

@@ -38,7 +38,13 @@ _MARGIN = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A sample of the distinct vectors, and queries with their exact answers among them."""
+    """A sample of the distinct vectors, and queries with their exact answers among them.
+
+    Attributes:
+        vectors: the sample, shape (count, D).
+        distinct: trivial, because no vector repeats.
+        answered: queries of each kind. Rows to exclude are numbered in the sample; -1 if not in it.
+    """
 
     vectors: StoredVectors
     distinct: DistinctRows

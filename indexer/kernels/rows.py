@@ -31,7 +31,13 @@ LINE = 64
 
 @compiled
 def cosine(row: Stored, query: Vectors, dims: int) -> Any:
-    """Return the cosine of a row's prefix and a unit query; 0 if the prefix is zero."""
+    """Return the cosine of a row's prefix and a unit query; 0 if the prefix is zero.
+
+    Args:
+        row: shape (D,).
+        query: unit prefix, shape (dims,).
+        dims: prefix size.
+    """
     dot = np.float32(0)
     square = np.float32(0)
     for i in range(dims):
@@ -43,7 +49,12 @@ def cosine(row: Stored, query: Vectors, dims: int) -> Any:
 
 @compiled
 def insert(scores: Vectors, rows: Rows, score: Any, row: Any) -> None:
-    """Insert a row into a sorted list of fixed length, dropping the last entry; no-op if it belongs after the last."""
+    """Insert a row into a sorted list of fixed length, dropping the last entry; no-op if it belongs after the last.
+
+    Args:
+        scores, rows: the list, both of shape (k,), best first, padded with -inf and -1; modified in place.
+        score, row: the entry to insert.
+    """
     last = len(scores) - 1
     if not (score > scores[last] or (score == scores[last] and (rows[last] < 0 or row < rows[last]))):
         return
@@ -197,7 +208,12 @@ def _allows(bitmap: npt.NDArray[np.uint8], row: Any) -> Any:
 def first_allowed(
     rows: Rows, repeated: Rows, group: Rows, starts: Rows, members: Stored, bitmap: npt.NDArray[np.uint8]
 ) -> None:
-    """Replace each row in place by the first allowed row of an equal vector, or -1; shape (n, K)."""
+    """Replace each row in place by the first allowed row of an equal vector, or -1.
+
+    Args:
+        rows: shape (n, K).
+        repeated, group, starts, members, bitmap: as in :func:`expand`.
+    """
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             row = rows[i, j]
@@ -225,7 +241,16 @@ def expand(
     best: Vectors,
     best_rows: Rows,
 ) -> None:
-    """Replace each vector by all of its allowed rows, and keep the best; see ``DistinctRows.expand``."""
+    """Replace each vector by all of its allowed rows, and keep the best; see ``DistinctRows.expand``.
+
+    Args:
+        scores, rows: shape (n, k); each row stands for the rows of its vector.
+        repeated: rows of repeated vectors, ascending, shape (R,).
+        group: number of the repeated vector of each of them, shape (R,).
+        starts, members: repeated vector g has the rows ``members[starts[g]:starts[g + 1]]``; shapes (G + 1,) and (R,).
+        bitmap: allowed rows, shape (ceil(N/8),), lowest bit first; empty if all are allowed.
+        best, best_rows: output, shape (n, k), best first, padded with -inf and -1.
+    """
     best[:] = -np.inf
     best_rows[:] = -1
     for i in range(rows.shape[0]):

@@ -31,7 +31,7 @@ class RowSet:
 
     @cached_property
     def bitmap(self) -> npt.NDArray[np.uint8]:
-        """One bit per row, lowest bit first."""
+        """One bit per row, lowest bit first, shape (ceil(N/8),)."""
         mask = np.zeros(self.universe, dtype=bool)
         mask[self.rows] = True
         return np.packbits(mask, bitorder="little")

@@ -15,7 +15,15 @@ RANK_CONSTANT: Final = 60
 
 
 def best_rows(scores: npt.NDArray[np.floating], count: int) -> Rows:
-    """Return the positions of the ``count`` highest positive scores, best first; equal scores by position."""
+    """Return the positions of the highest positive scores, best first; equal scores by position.
+
+    Args:
+        scores: shape (N,).
+        count: most positions to return.
+
+    Returns:
+        int64, shape (min(count, number of positive scores),).
+    """
     places = np.flatnonzero(scores > 0)
     if 0 < count < len(places):
         least = np.partition(scores[places], len(places) - count)[len(places) - count]

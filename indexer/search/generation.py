@@ -47,6 +47,7 @@ class OpenedGeneration:
         Raises:
             BundleError: a file is missing, unreadable, of the wrong size or damaged, or the format is not supported.
             InvalidOptionError: this machine cannot run the generation's structure; the message names alternatives.
+            OutOfMemoryError: there is not enough memory for the structure.
         """
         self.path, self.manifest = path, Manifest.read(path)
         kind = self.manifest.shortlist.kind

@@ -34,8 +34,8 @@ class LiveLexical:
             selection: the rows that match a filter; all documents if None.
 
         Returns:
-            BM25 scores by row, float32, the generation's rows before the added ones; 0 for documents that have none of
-            the words or are not selected.
+            BM25 scores, float32, shape (N + A,): the generation's N rows, then the A added rows, including rows removed
+            since; 0 for documents that have none of the words, are not selected or no longer exist.
         """
         words = Counter(self._base.words.of_text(query))
         scores = np.zeros(delta.first + len(delta.vectors), np.float32)

@@ -34,7 +34,14 @@ class Ranker:
         distinct: DistinctRows,
         norms: PrefixNorms | None = None,
     ) -> None:
-        """Use a generation's parts; a certified stop rule needs ``norms``."""
+        """Use a generation's parts.
+
+        Args:
+            vectors: the N full vectors.
+            shortlist: the structure over the distinct vectors.
+            distinct: maps those to rows.
+            norms: needed by certified stop rules only.
+        """
         self.vectors, self.shortlist, self.distinct, self._norms = vectors, shortlist, distinct, norms
 
     def rank(
@@ -52,6 +59,11 @@ class Ranker:
         Returns:
             scores, float32, and rows, int64, both of shape (n, k), best first, equal scores by row; padded with -inf
             and -1 only if fewer than k rows are allowed.
+
+        Raises:
+            InvalidOptionError: the plan has a certified stop rule, and the structure estimates its scores, there are no
+                prefix norms, or the first rerank does not use all D dimensions; or a prefix size or the effort is out
+                of range.
         """
         if allowed is not None:
             plan = self._under_filter(plan, len(allowed))
@@ -92,7 +104,13 @@ class Ranker:
         return self.distinct.expand(scores, rows, allowed)
 
     def candidates(self, queries: Vectors, plan: Plan, allowed: RowSet | None, threads: int = 1) -> Candidates:
-        """Return the structure's shortlist; arguments as :meth:`rank`."""
+        """Return the structure's shortlist; arguments as :meth:`rank`.
+
+        Returns:
+            scores and rows of shape (n, K), nearest first, padded with -inf and -1; each row is the first allowed row
+            of a distinct vector. If the structure cannot filter, K is raised to make up for the excluded rows, whose
+            places hold -1.
+        """
         return self._looks(truncate(queries, plan.dims), plan, allowed, threads)[0]
 
     def _looks(self, coarse: Vectors, plan: Plan, allowed: RowSet | None, threads: int) -> tuple[Candidates, int]:

@@ -160,7 +160,8 @@ def fit_gap(gaps: Vectors, probability: float, k: int | None = None) -> StopRule
     """Choose the smallest gap that suffices for a further query with the given probability.
 
     Args:
-        gaps: gap that each calibration query needed (:func:`needed_gaps`), at the k and K of the searches to come.
+        gaps: gap that each calibration query needed (:func:`needed_gaps`), at the k and K of the searches to come;
+            shape (n,).
         probability: over the calibration queries and one further query, assumed exchangeable.
         k: the k the gaps were measured at.
 

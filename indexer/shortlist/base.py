@@ -36,7 +36,11 @@ class PrefixSource(Protocol):
         """Stream the prefixes from the first row on."""
 
     def sample(self, count: int, seed: int = 0) -> Vectors:
-        """Draw ``min(count, rows)`` distinct rows, C-contiguous; the same rows for the same seed."""
+        """Draw distinct rows; the same rows for the same seed.
+
+        Returns:
+            float32, shape (min(count, N), Ds), C-contiguous.
+        """
 
 
 class Candidates(NamedTuple):
@@ -163,7 +167,12 @@ class Shortlist(ABC, Generic[Options]):
 
     @abstractmethod
     def comparisons(self, prefixes: Vectors, candidates: int, effort: int | None = None) -> float:
-        """Return the mean number of rows compared per query, measured by searching for ``prefixes``."""
+        """Return the mean number of rows compared per query, measured by searching.
+
+        Args:
+            prefixes: unit query prefixes, shape (n, Ds).
+            candidates, effort: as in :meth:`search`.
+        """
 
     @property
     @abstractmethod

@@ -32,6 +32,6 @@ def gather(prefixes: PrefixSource, width: int, dtype: npt.DTypeLike) -> npt.NDAr
 
 
 def inner_products(distances: Vectors) -> Vectors:
-    """Convert squared Euclidean distances between unit vectors to inner products."""
+    """Convert squared Euclidean distances between unit vectors to inner products, in a new array of equal shape."""
     scores: Vectors = np.float32(1) - distances / np.float32(2)
     return scores

@@ -133,6 +133,11 @@ class Documents:
     """Reads a finished document file. Thread-safe, with one connection per thread."""
 
     def __init__(self, path: str | Path) -> None:
+        """Use a file written by :class:`DocumentWriter`; each thread opens it at its first read.
+
+        Raises:
+            BundleCorruptError: the file is missing.
+        """
         self._path = Path(path)
         if not self._path.exists():
             raise BundleCorruptError(f"{path} is missing")

@@ -120,7 +120,17 @@ def checksum(*parts: str | bytes | int | None) -> int:
 
 @contextlib.contextmanager
 def as_bundle_error(path: Path) -> Iterator[None]:
-    """Translate errors of SQLite into BundleError and its subclasses."""
+    """Translate errors of SQLite into BundleError and its subclasses.
+
+    Args:
+        path: the file in use, for the message.
+
+    Raises:
+        BundleBusyError: other processes held the lock for a minute.
+        BundleStorageError: the disk is full, read-only or failing, or the file cannot be opened.
+        BundleCorruptError: the file is damaged.
+        BundleError: any other operational error.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:

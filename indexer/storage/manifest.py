@@ -283,7 +283,7 @@ class Manifest(_Part):
 
         Raises:
             BundleFormatError: unsupported format version, or not a manifest.
-            BundleCorruptError: the manifest or a file is missing, or a size differs.
+            BundleCorruptError: the manifest is missing or damaged, a file is missing, or a size differs.
         """
         directory = Path(directory)
         manifest = cls.read_alone(directory)
@@ -297,7 +297,12 @@ class Manifest(_Part):
 
     @classmethod
     def read_alone(cls, directory: str | Path) -> Manifest:
-        """Read a generation's manifest without looking at its files; errors as :meth:`read`."""
+        """Read a generation's manifest without looking at its files.
+
+        Raises:
+            BundleFormatError: unsupported format version, or not a manifest.
+            BundleCorruptError: the manifest is missing, cannot be read, or does not match its checksum.
+        """
         path = Path(directory) / FILE_NAME
         try:
             whole = path.read_bytes()

@@ -53,6 +53,7 @@ def snapshot_index(path: str | Path, destination: str | Path, *, copy: bool = Fa
     Raises:
         InvalidOptionError: ``destination`` exists and is not empty.
         BundleError: nothing is published, a file is damaged, or the copy cannot be written.
+        OutOfMemoryError: there is not enough memory.
     """
     root, destination = Path(path), Path(destination)
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):

@@ -72,7 +72,7 @@ class VectorWriter:
         self._file.seek(size)
 
     def append(self, vectors: Vectors) -> None:
-        """Append rows, and wait until they are on the disk."""
+        """Append rows, shape (n, D), and wait until they are on the disk."""
         self._file.write(encode(vectors, self._dtype).tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -103,6 +103,7 @@ class StoredVectors:
     """
 
     def __init__(self, rows: npt.NDArray[Any]) -> None:
+        """Use full rows, shape (N, D), of any scale: float32, float16 or int8."""
         self._rows = rows
         self.bits = rows.view(np.uint16) if rows.dtype == np.float16 else rows
 
@@ -147,7 +148,7 @@ class StoredVectors:
             yield start, self.prefixes(slice(start, start + step), dims)
 
     def prefix_norms(self, dims: int) -> Iterator[Vectors]:
-        """Stream the norms |x[:dims]| of all rows, normalised at D, in blocks."""
+        """Stream the norms |x[:dims]| of all rows, normalised at D, in blocks: float32, shape (n,)."""
         for _, rows in self.blocks(self.dimension):
             yield np.linalg.norm(rows[:, :dims], axis=1)
 

@@ -21,8 +21,8 @@ class AdapterRows:
     """Distinct unit rows to train and to validate on; no row is in two parts.
 
     Attributes:
-        documents, queries: training rows.
-        held_documents, held_queries: validation rows, at most 8,000 and 1,000.
+        documents, queries: training rows, float32, shapes (n, D) and (m, D).
+        held_documents, held_queries: validation rows, at most 8,000 and 1,000, of the same dimension.
     """
 
     documents: Vectors

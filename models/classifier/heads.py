@@ -134,6 +134,15 @@ def linear_heads(head: Head) -> LinearHeads:
 
 
 def prefix(features: Tensor, size: int, length: float | None) -> Tensor:
-    """Truncate features to their first ``size`` components and, unless ``length`` is None, scale them to it."""
+    """Truncate features to their first ``size`` components and, unless ``length`` is None, scale them to it.
+
+    Args:
+        features: shape (n, D).
+        size: components to keep.
+        length: Euclidean length of the result's rows; zero rows stay zero.
+
+    Returns:
+        Shape (n, size).
+    """
     cut = features[:, :size]
     return cut if length is None else functional.normalize(cut, dim=-1) * length

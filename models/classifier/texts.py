@@ -166,7 +166,15 @@ def without_tokens(counts: csr_array, share: float, rng: np.random.Generator) ->
 
 
 def classifier_vectors(classifier: Classifier, counts: csr_array) -> Vectors:
-    """Return unit vectors of texts from their token counts; equal to encoding the texts."""
+    """Return unit vectors of texts from their token counts; equal to encoding the texts.
+
+    Args:
+        classifier: a classifier over a static encoder.
+        counts: from :meth:`StaticEncoder.token_counts`, shape (n, vocabulary).
+
+    Returns:
+        float32, shape (n, D).
+    """
     encoder = classifier.encoder
     assert isinstance(encoder, StaticEncoder)
     return truncate(counts @ encoder.table, encoder.dimension)

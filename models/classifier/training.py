@@ -191,7 +191,13 @@ def _sized(value: Any) -> Any:
 
 
 def accuracy(classifier: Classifier, vectors: Vectors, targets: Targets) -> dict[int, float]:
-    """Return the top-1 accuracy by size; a target of -1 (a label without training items) counts as wrong."""
+    """Return the top-1 accuracy by size.
+
+    Args:
+        classifier: the classifier to measure.
+        vectors: unit rows, shape (n, D).
+        targets: label numbers, shape (n,); -1 (a label without training items) counts as wrong.
+    """
     return {
         size: float((logits.argmax(axis=1) == targets).mean()) for size, logits in classifier.logits(vectors).items()
     }
@@ -200,7 +206,14 @@ def accuracy(classifier: Classifier, vectors: Vectors, targets: Targets) -> dict
 def confidences(
     classifier: Classifier, vectors: Vectors, targets: Targets
 ) -> tuple[dict[int, Vectors], dict[int, npt.NDArray[np.bool_]]]:
-    """Return each item's confidence and whether its answer is correct, by size: the input of ``learn_cascades``."""
+    """Return each item's confidence and whether its answer is correct, by size: the input of ``learn_cascades``.
+
+    Args:
+        classifier, vectors, targets: as in :func:`accuracy`.
+
+    Returns:
+        by size, the softmax probabilities of the answers, float32, and whether they are correct, both of shape (n,).
+    """
     answers = {size: answer(logits) for size, logits in classifier.logits(vectors).items()}
     return (
         {size: sure for size, (_, sure) in answers.items()},

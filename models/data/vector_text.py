@@ -49,6 +49,9 @@ def numbers(values: Sequence[float]) -> Vectors:
 def decode_vector(text: str, what: str = "vector") -> Vectors:
     """Read base64 of little-endian float32 numbers.
 
+    Returns:
+        float32, shape (n,), n ≥ 1.
+
     Raises:
         ValueError: the text is not base64, is empty, or is not a multiple of 4 bytes.
     """
@@ -62,5 +65,5 @@ def decode_vector(text: str, what: str = "vector") -> Vectors:
 
 
 def encode_vector(vector: Vectors) -> str:
-    """Write a vector as base64 of little-endian float32 numbers."""
+    """Write a vector, shape (n,), as base64 of little-endian float32 numbers."""
     return base64.b64encode(np.ascontiguousarray(vector, _LITTLE).tobytes()).decode("ascii")

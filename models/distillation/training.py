@@ -86,7 +86,15 @@ class TokenLists:
         self._tokens = np.fromiter((token for ids in lists for token in ids), np.int64, int(self._ends[-1]))
 
     def batch(self, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return (tokens, offsets) of some texts, the arguments of ``EmbeddingBag``."""
+        """Return the tokens of some texts as the arguments of ``EmbeddingBag``.
+
+        Args:
+            rows: numbers of the texts, shape (n,).
+            device: where to put the tensors.
+
+        Returns:
+            the texts' tokens one after another, and the position of each text's first token, shape (n,); both int64.
+        """
         tokens = np.concatenate([self._tokens[self._starts[row] : self._ends[row]] for row in rows])
         lengths = self._ends[rows] - self._starts[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -111,7 +119,15 @@ class StudentTask(TrainingTask):
         pairs: Sequence[Pair],
         options: DistillationOptions,
     ) -> None:
-        """Take a model of one static table, and texts with their target vectors, leading dimensions first."""
+        """Prepare a run.
+
+        Args:
+            model: a model of one static table, shape (tokens, D).
+            texts: training texts.
+            targets: the teacher's vectors of the texts, leading dimensions first, shape (len(texts), T), any scale.
+            pairs: pairs for the contrastive loss; unused if ``options.contrast`` is 0.
+            options: see :class:`DistillationOptions`.
+        """
         self.module, self.options = model, options
         self.sizes, self.training, self.validation = options.nesting.sizes, len(targets), 0
         self.advice = f"lower --learning-rate {options.learning_rate} or raise --temperature {options.temperature}"

@@ -62,14 +62,28 @@ def low_rank_logits(heads: LinearHeads, vectors: Vectors, sizes: Sequence[int]) 
 
 
 def int8(vectors: Vectors) -> Vectors:
-    """Quantise each row to 255 levels scaled by its largest component: m bytes instead of float32's 4 m."""
+    """Quantise each row to 255 levels scaled by its largest component: m bytes instead of float32's 4 m.
+
+    Args:
+        vectors: shape (n, m).
+
+    Returns:
+        The quantised values as float32, shape (n, m).
+    """
     scale = np.abs(vectors).max(axis=1, keepdims=True) / 127
     rounded: Vectors = (np.round(vectors / np.where(scale > 0, scale, 1)) * scale).astype(np.float32)
     return rounded
 
 
 def one_bit(vectors: Vectors) -> Vectors:
-    """Keep the sign of each component, ± 1/√m: m/8 bytes instead of float32's 4 m."""
+    """Keep the sign of each component, ± 1/√m: m/8 bytes instead of float32's 4 m.
+
+    Args:
+        vectors: shape (n, m).
+
+    Returns:
+        The signs as float32 unit rows, shape (n, m).
+    """
     signs: Vectors = (np.where(vectors >= 0, 1, -1) / np.sqrt(vectors.shape[1])).astype(np.float32)
     return signs
 

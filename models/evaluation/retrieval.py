@@ -160,8 +160,12 @@ def search(plan: RetrievalPlan, first: Rows, scores: dict[int, Vectors]) -> Rows
 
     Args:
         plan: the plan.
-        first: the best rows by the plan's first size, best first, at least as many as the plan keeps; not modified.
-        scores: scores of all rows, by size.
+        first: the best rows by the plan's first size, best first, shape (n, depth); not modified. ``depth`` is at least
+            the first number of candidates the plan keeps, or N.
+        scores: scores of all rows, shape (n, N), by size.
+
+    Returns:
+        Shape (n, at most the last number of candidates the plan keeps); ``first`` for a single search.
     """
     if not plan.keeps:
         return first

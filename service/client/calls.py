@@ -101,7 +101,11 @@ def search_many(
     timeout: float | None = None,
     **parameters: Unpack[SearchParameters],
 ) -> Call[answers.BatchAnswer]:
-    """Search by several texts, vectors or images in one request."""
+    """Search by several texts, vectors or images in one request: exactly one of the three.
+
+    ``vectors`` are n vectors of the index's model, any scale, as a list or as an array of shape (n, D); ``images`` are
+    the bytes of image files, and ``parameters`` those of :class:`SearchParameters`.
+    """
     source = {
         "queries": None if queries is None else list(queries),
         "vectors": None if vectors is None else [_vector(vector) for vector in vectors],

@@ -45,6 +45,16 @@ class Searcher:
     """
 
     def __init__(self, source: Source, api_key: str | None = None) -> None:
+        """Use a source.
+
+        Args:
+            source: what to search.
+            api_key: sent as bearer token if ``source`` is a URL; ignored otherwise.
+
+        Raises:
+            TypeError: ``source`` is not of a type in :data:`Source`.
+            ValueError: ``source`` is a str, but not an HTTP URL.
+        """
         if not isinstance(source, Source):
             raise TypeError(f"source {source!r:.80}: give a URL, a Client, an AsyncClient or an opened Index")
         self.source = Client(source, api_key=api_key) if isinstance(source, str) else source

@@ -77,6 +77,9 @@ def check_items(classifier: Classifier, request: ClassifyRequest, settings: Sett
 def image_vectors(classifier: Classifier, images: Sequence[str], settings: Settings) -> Vectors:
     """Decode and encode the images of a request.
 
+    Returns:
+        unit vectors, float32, shape (len(images), D).
+
     Raises:
         InvalidOptionError: an image cannot be read.
     """
