@@ -38,7 +38,7 @@ def encode_documents(encoder: Encoder, documents: Sequence[Document]) -> tuple[V
         vectors[texts] = encoder.encode_documents([documents[place].full_text for place in texts])
     if len(texts) < len(encoded):
         if not isinstance(encoder, ImageEncoder):
-            raise ModelError(f"model {encoder.name!r} encodes no images: give one of the CLIP kind, or a vision model")
+            raise ModelError(f"model {encoder.name!r} encodes no images: give a CLIP-like model or a vision model")
         sources = [(place, image) for place in encoded if (image := documents[place].image) is not None]
         for places, images in _read(sources, problems):
             vectors[places] = encoder.encode_images(images)

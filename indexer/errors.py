@@ -5,7 +5,7 @@ AdaptiveRetrievalError (models.errors)
 │   ├── BundleNotFoundError    no published index at the path
 │   ├── BundleFormatError      unsupported format version, or unreadable manifest
 │   ├── BundleCorruptError     a file is missing or does not match the manifest
-│   ├── BundleBusyError        another process holds the build lock
+│   ├── BundleBusyError        another process is changing the index
 │   ├── BundleStorageError     a write failed: the disk is full, read-only or failing
 │   ├── ModelMismatchError     the encoder is not the one the index was built with
 │   └── PrunedError            journal entries a reader still needs were compacted away
@@ -37,7 +37,7 @@ class BundleCorruptError(BundleError):
 
 
 class BundleBusyError(BundleError):
-    """Another process is building into this index."""
+    """Another process is changing this index: a build, a compaction, a calibration, or a long write to its journal."""
 
 
 class BundleStorageError(BundleError):

@@ -137,7 +137,7 @@ def evaluate_index(
         hybrid: hybrid searches to measure as well, such as :data:`HYBRID_VARIANTS`.
 
     Raises:
-        InvalidOptionError: ``hybrid`` is not empty and the index has no words.
+        InvalidOptionError: ``hybrid`` is not empty and the index was built without a lexical index.
     """
     if hybrid:
         check_lexical(index.view)

@@ -203,7 +203,7 @@ class Index:
 
         Raises:
             InvalidOptionError: an option is out of range, ``queries`` is a single str, a text is not valid Unicode, the
-                model encodes no texts, or the search is hybrid and the index has no words.
+                model encodes no texts, or the search is hybrid and the index was built without a lexical index.
             ModelError: the index's model cannot be found or loaded.
             ModelMismatchError: the model found is not the one the index was built with.
             BundleError: an update or a document cannot be read.
@@ -366,7 +366,7 @@ class Index:
             scores, rows = view.rank(queries, plan, selection, clock, threads)
             self.watch.offer(queries, plan, scores, rows, selection, view)
         else:
-            # Not offered to the watch: what words contribute is no error of the plan.
+            # Not offered to the watch: lexical hits missing from the vector results are not errors of the plan.
             scores, rows = rank_hybrid(view, texts, queries, plan, options.hybrid, selection, clock, threads)
         documents = clock.run("documents", lambda: view.fetch(rows[rows >= 0].tolist()))
         found = iter(documents)

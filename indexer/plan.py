@@ -103,7 +103,7 @@ class HybridOptions:
     Attributes:
         fusion: ``rrf`` adds 1 / (60 + rank) over both lists (reciprocal rank fusion); ``weighted`` adds the cosine,
             scaled so that the candidates' lowest and highest become 0 and 1, and the BM25 score divided by the highest.
-        weight: weight of the vectors, 0 to 1; the words get the rest.
+        weight: weight of the vectors, 0 to 1; BM25 gets the rest.
         candidates: length of each list; raised to k if smaller.
 
     Raises:
@@ -179,7 +179,7 @@ class Promise:
     """What calibration measured of a plan.
 
     Attributes:
-        recall: mean recall@k against exact search, over the calibration queries.
+        recall: mean recall@k against exact search, over the hardest kind of calibration queries.
         recall_low: lower confidence bound on the recall of further queries from the same distribution.
         milliseconds: median single-thread latency without encoding; with a second look, the average of both paths
             weighted by their frequency.

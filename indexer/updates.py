@@ -78,7 +78,10 @@ class Updates:
     def open(
         cls, path: str | Path, *, encoder: Encoder | None = None, model: str | None = None, device: str = "auto"
     ) -> Self:
-        """Open the published generation of an index for writing; arguments and errors as :meth:`Index.open`."""
+        """Open the published generation of an index for writing.
+
+        ``encoder``, ``model`` and ``device`` are those of :meth:`Index.open`, and so are the errors.
+        """
         root = Path(path)
         generations = Generations(root)
         manifest = Manifest.read(generations.path(generations.require_published()))
@@ -316,7 +319,7 @@ def _checked(documents: Iterable[Document], text_fields: Sequence[str], needs_te
         try:
             payloads.append(checked_payload(document, text_fields))
             if document.id in seen:
-                raise RejectedRowError("the id comes twice; give one document for each id")
+                raise RejectedRowError("duplicate id; give one document for each id")
             if needs_text:
                 _check_source(document)
         except RejectedRowError as error:

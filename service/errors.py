@@ -139,7 +139,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     if problem["type"] == "json_invalid":
         reason = problem.get("ctx", {}).get("error", problem["msg"])
         return envelope(HTTPStatus.BAD_REQUEST, "invalid_json", f"the body is not JSON: {reason}")
-    # The first part is "body" or "query", which is no option's name.
+    # The first part is "body" or "query", which is not an option name.
     path = [str(part) for part in problem["loc"][1:]]
     param = ".".join(path) or None
     message = f"{param or 'the body'}: {problem['msg']}{_given(problem)}"

@@ -50,28 +50,34 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 for any free port.")
     threads: int = Field(default=2, ge=1, le=256, description="Number of search threads.")
     max_pending: int = Field(
-        default=128, ge=1, description="Most requests running or queued; further ones get 503 with Retry-After."
+        default=128,
+        ge=1,
+        description="Maximum number of requests running or queued; further ones get 503 with Retry-After.",
     )
     max_wait_milliseconds: float = Field(
         default=100,
         gt=0,
         description="Longest estimated time in the queue; a request that would wait longer gets 503 with Retry-After.",
     )
-    max_batch: int = Field(default=32, ge=1, le=1024, description="Most requests searched as one batch.")
+    max_batch: int = Field(default=32, ge=1, le=1024, description="Maximum number of requests searched as one batch.")
     max_k: int = Field(default=1000, ge=1, description="Largest k of a request.")
     max_candidates: int = Field(default=10_000, ge=1, description="Largest number of candidates of a request.")
     max_effort: int = Field(default=10_000, ge=1, description="Largest effort of a request.")
-    max_queries: int = Field(default=256, ge=1, description="Most queries in one request.")
+    max_queries: int = Field(default=256, ge=1, description="Maximum number of queries in one request.")
     max_query_characters: int = Field(default=20_000, ge=1, description="Longest query text.")
-    max_images: int = Field(default=16, ge=1, description="Most images in one request.")
+    max_images: int = Field(default=16, ge=1, description="Maximum number of images in one request.")
     max_image_pixels: int = Field(
         default=32_000_000,
         ge=1,
-        description="Most pixels of all images in one request; a pixel takes 3 bytes of memory.",
+        description="Maximum number of pixels of all images in one request; a pixel takes 3 bytes of memory.",
     )
-    max_inputs: int = Field(default=2048, ge=1, description="Most texts embedded or classified in one request.")
+    max_inputs: int = Field(
+        default=2048, ge=1, description="Maximum number of texts embedded or classified in one request."
+    )
     max_input_characters: int = Field(
-        default=2_000_000, ge=1, description="Most characters of all texts embedded or classified in one request."
+        default=2_000_000,
+        ge=1,
+        description="Maximum number of characters of all texts embedded or classified in one request.",
     )
     any_dimensions: bool = Field(
         default=False, description="Allow embeddings of any size, including those the model was not trained for."

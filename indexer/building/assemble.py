@@ -37,9 +37,6 @@ from indexer.storage.vectors import Storage, StoredVectors
 _PAGE = 4096
 """Documents read together."""
 
-"""Told what happens: ``encode`` with rows and rejected; ``structure``, ``shortlist`` and ``lexical`` with rows and
-total; ``checksums``; ``calibrate`` with rows and total; ``publish`` with generation."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationFacts:

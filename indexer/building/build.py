@@ -1,9 +1,10 @@
 """Building a generation: corpus → documents and vectors → shortlist structure → manifest → publication.
 
-How a kill is survived: each batch of documents is committed together with the place in the corpus it reaches, after its
+Crash safety: each batch of documents is committed together with the place in the corpus it reaches, after its
 vectors are on disk (:class:`indexer.storage.documents.DocumentWriter`). ``build.json`` in the generation's folder names
-corpus, model and options. The same call finds it, cuts the vectors to the committed documents and continues there.
-Until ``CURRENT`` is replaced (:meth:`indexer.storage.generations.Generations.publish`), the earlier generation serves.
+corpus, model and options. The same call finds it, truncates the vector file to the committed documents and continues
+there. Until ``CURRENT`` is replaced (:meth:`indexer.storage.generations.Generations.publish`), the earlier generation
+serves.
 """
 
 from __future__ import annotations

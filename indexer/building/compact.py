@@ -1,6 +1,6 @@
 """Compaction: merging the updates of an index into a new generation.
 
-How a kill is survived: the new generation is made in a folder without a name, which the next compaction discards. Once
+Crash safety: the new generation is made in a folder without a name, which the next compaction discards. Once
 it is complete, it gets its name together with the sequence number of the last update it contains, and is published.
 Updates stay in the journal until no remaining generation needs them.
 """

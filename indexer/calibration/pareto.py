@@ -32,7 +32,7 @@ def pareto_front(timed: Sequence[_T], recall: Callable[[_T], float]) -> list[_T]
 def prune_front(front: Sequence[_T], recall: Callable[[_T], float], most: int) -> list[_T]:
     """Reduce a Pareto front to at most ``most`` items, at least 2.
 
-    An item is dropped if it misses hardly less than a faster one; the item of the highest recall stays.
+    An item is dropped if its miss rate is barely lower than a faster item's; the item with the highest recall is kept.
     """
     step, kept = 1.0, list(front)
     while len(kept) > most:

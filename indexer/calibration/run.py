@@ -111,7 +111,7 @@ class Calibration:
             queries = alternating(bounding)
             second_passes = [self.meter.second_pass(outcome.plan, bounding) for outcome in outcomes]
         else:
-            # Of an exact scan only the time needs measuring.
+            # For an exact scan, only latency needs measuring.
             outcomes, counts = [self._exact(k) for k in sorted(set(self.options.k))], []
             queries = self.vectors.prefixes(slice(0, _TIMED[1]), self.vectors.dimension)[:, None]
             second_passes = [NO_SECOND_PASS] * len(outcomes)

@@ -1,6 +1,7 @@
 """Choosing the shortlist structure of a build and its prefix size: by rule, or by trials on a sample to reach a target.
 
-Every structure that this machine can run is built over every nested size of a small sample, and its plans are tried.
+Every structure that this machine can run is built on a small sample, over every nested size of at least a quarter of
+the default one (or over the given Ds alone), and its plans are tried.
 The best structures are then tried on a larger sample, and the best two of those with their other options. Memory is
 extrapolated in proportion to the number of rows, latency by its growth from the smaller to the larger sample.
 """
@@ -25,7 +26,7 @@ from models.errors import InvalidOptionError
 from models.nesting import Nesting
 
 AUTO = "auto"
-"""Value for the structure's name that has it chosen."""
+"""Structure name that lets the build choose."""
 FLAT_UP_TO = 20_000
 """Rows up to which a scan is as fast as any structure, without anything to tune."""
 _KINDS_BY_RULE = ("symqg", "hnsw")
@@ -163,7 +164,7 @@ class _Trials:
 
 
 def _structures(nesting: Nesting, dims: int | None) -> list[ShortlistFacts]:
-    """Return all structures over all sizes, the most promising first in case time runs out."""
+    """Return all structures over the sizes worth trying, the most promising first in case time runs out."""
     likely = nesting.shortlist_size if dims is None else dims
     sizes = [size for size in nesting.sizes if size >= likely // 4] if dims is None else [dims]
     sizes.sort(key=lambda size: (abs(math.log(size / likely)), -size))

@@ -1,4 +1,4 @@
-"""Processor instructions that compiled loops need and Python has no word for.
+"""Processor instructions that compiled loops need and Python cannot express.
 
 With ``NUMBA_DISABLE_JIT=1``, numba's switch for debugging, the loops run as plain Python, and so do these.
 """

@@ -24,7 +24,7 @@ Stored = npt.NDArray[Any]
 _TILE_BYTES = 256 << 10
 """Rows converted to float32 at a time in a scan, so that they stay in the L2 cache for all queries."""
 AHEAD = 4
-"""Number of candidates to prefetch ahead of the one being scored. Measured, twice as fast as without prefetching."""
+"""Number of candidates to prefetch ahead of the one being scored. Measured to be twice as fast as none."""
 LINE = 64
 """Bytes of a cache line."""
 

@@ -58,7 +58,7 @@ def rank_hybrid(
         fused scores, float32, and rows, int64, as :meth:`View.rank`.
 
     Raises:
-        InvalidOptionError: the index has no words.
+        InvalidOptionError: the index was built without a lexical index.
     """
     check_lexical(view)
     depth = min(len(view), max(plan.k, options.candidates))

@@ -23,8 +23,8 @@ from indexer.storage.documents import StoredDocument
 from models.nesting import Vectors, truncate
 
 _MOST_HIDDEN = 0.25
-"""Share of hidden rows up to which they are searched and then dropped. Measured, that is no slower than excluding them
-in the structure, which needs a new bitmap of all rows after every delete."""
+"""Share of hidden rows up to which they are searched and then dropped. Measured to be no slower than excluding
+them in the structure, which needs a new bitmap of all rows after every delete."""
 _SPARE = 16
 """Rows to search for beyond 2k, in case a few of those found are hidden."""
 

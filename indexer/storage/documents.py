@@ -196,9 +196,8 @@ class Documents:
         Raises:
             BundleCorruptError: the file cannot be read.
         """
-        known = [
-            identifier for identifier in ids if is_unicode(identifier)
-        ]  # others are no ids, and SQLite refuses them
+        # Other values are not valid ids, and SQLite refuses them.
+        known = [identifier for identifier in ids if is_unicode(identifier)]
         try:
             return dict(_look_up(self._connection(), "SELECT id, row FROM documents WHERE id", known))
         except sqlite3.DatabaseError as error:

@@ -1,9 +1,9 @@
 """The directory of an index: numbered generations, one of them published, and one journal of updates for all.
 
 ``INDEX/CURRENT`` names the published generation. It is replaced atomically, after every file of the generation has been
-synced: a kill leaves either the old or the new generation published, never a part of one. What an interrupted build
-left carries ``build.json`` and is resumed or discarded by the next build; what an interrupted compaction left lies in
-``generations/aside`` and is discarded by the next one.
+synced: a kill leaves either the old or the new generation published, never a part of one. An interrupted build
+leaves a generation marked with ``build.json``, which the next build resumes or discards; an interrupted compaction
+leaves files in ``generations/aside``, which the next one discards.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ An acknowledged update therefore survives a kill or a power failure: opening the
 eight bytes that every process maps, so that a search sees within a fraction of a microsecond whether there is a new
 one.
 
-All generations share one journal. To a generation apply the operations after its start: after the beginning of its
-build, or after the last operation that a compaction merged into it. Publishing an earlier generation again therefore
+All generations share one journal. Operations after a generation's start apply to it; its start is the beginning of its
+build, or the last operation that a compaction merged into it. Publishing an earlier generation again therefore
 loses no acknowledged update.
 """
 
@@ -237,7 +237,7 @@ class Journal:
                 before = self.last
                 yield Writing(connection)
                 number = self.last
-            # The number of an own operation, which no other writer signals: a late signal cannot hide a later one.
+            # Each writer signals the number of its own last operation, so a late signal cannot hide a later one.
             if number > before:
                 with _as_storage_error(self._path):
                     self._latest.value = number

@@ -177,7 +177,7 @@ class ConsideredFacts(_Part):
 
     Attributes:
         kind, dims, options: see :class:`ShortlistFacts`.
-        memory: predicted size of the whole index in bytes.
+        memory: predicted memory in bytes of the structure and the list of duplicates, over all rows.
         recall: best recall@10 on the sample within the target's latency.
         milliseconds: predicted latency of the plan that would be chosen; None if no plan reaches the target's recall.
     """
@@ -245,7 +245,7 @@ class Manifest(_Part):
         vectors: storage type of the full vectors.
         shortlist, corpus, lexical, target, calibration: see their classes. There is no lexical index, no target or no
             calibration if None.
-        default_search: what a search uses that does not say.
+        default_search: what a search uses unless it specifies otherwise.
         options: build options by origin. None in format 2, which did not record it.
         versions: of the libraries that determine the content.
         files: every other file of the generation.
@@ -405,6 +405,7 @@ def library_versions() -> dict[str, str]:
         "faiss-gpu-cuvs",
         "numpy",
         "PyStemmer",
+        "rabitqlib",
         "tokenizers",
         "sentence-transformers",
     ):

@@ -95,8 +95,7 @@ class StoredVectors:
     """Full rows, mapped from disk or in memory, scored where they lie.
 
     A score is the cosine of two prefixes, both truncated to ``dims`` and normalised. It is always computed the same
-    way,
-    row by row: the same query and row always have the same score, and equal rows have equal scores.
+    way, row by row: the same query and row always have the same score, and equal rows have equal scores.
 
     Attributes:
         bits: the rows as the kernels take them: float16 as uint16, since compiled code has no float16.

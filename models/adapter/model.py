@@ -88,7 +88,7 @@ def adapt_model(
 ) -> LearnedAdapter:
     """Make an existing, non-Matryoshka model nested: learn an adapter and write both as one model directory.
 
-    Encoding ends when half of ``options.max_seconds`` is over; learning has the rest.
+    Encoding ends when half of ``options.max_seconds`` is over; training gets the remaining time.
 
     >>> learned = adapt_model(load_encoder("intfloat/e5-small-v2"), documents, "runs/nested-e5")
     >>> learned.recall["adapter"]  # recall@10 by the prefix alone, by size

@@ -14,7 +14,7 @@ from models.errors import InvalidOptionError
 Confidences = npt.NDArray[np.float32]
 
 _PRICES = np.geomspace(1e-6, 1e-1, 31)
-"""Errors per item that saving one dimension is worth, from accuracy at any cost to almost no dimensions."""
+"""Prices λ: the extra error rate accepted per dimension saved, from almost none to one that leaves few dimensions."""
 _FOLDS = 5
 _NEVER = 2.0
 """A threshold above every probability."""

@@ -19,7 +19,7 @@ class ClassifierOptions:
     Attributes:
         kind: ``mrl`` (a head per size), ``mrl-e`` (a tied head) or ``ff`` (a single size, the baseline).
         nesting: sizes and weights.
-        epochs: most passes over the training items.
+        epochs: maximum number of passes over the training items.
         batch_size: items per step.
         learning_rate: peak rate, reached by linear warm-up over a tenth of the steps, then decayed linearly to zero.
         patience: epochs without a better validation accuracy before early stopping.

@@ -45,7 +45,7 @@ def is_labelled(path: str | Path, *, label_field: str = "label", query_field: st
 def read_labelled(
     paths: Iterable[str | Path], *, text_field: str = "text", label_field: str = "label", split_field: str = "split"
 ) -> LabelledFile:
-    """Read labelled texts from ``.jsonl[.gz|.zst]``, ``.csv``, ``.tsv`` or ``.parquet`` files.
+    """Read labelled texts from files of rows; see :func:`models.data.rows.read_rows` for the formats.
 
     A label is text or an integer. Rows that cannot be read, lack a text or label, or have an unknown split are skipped
     and listed.

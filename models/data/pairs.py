@@ -38,7 +38,7 @@ class PairFile:
 def read_pairs(
     paths: Iterable[str | Path], *, query_field: str = "query", document_field: str = "document"
 ) -> PairFile:
-    """Read pairs from ``.jsonl[.gz|.zst]``, ``.csv``, ``.tsv`` or ``.parquet`` files.
+    """Read pairs from files of rows; see :func:`models.data.rows.read_rows` for the formats.
 
     Hard negatives come from a field ``negative`` (a text) or ``negatives`` (a list of texts), if present. Rows that
     cannot be read or lack one of the two texts are skipped and listed.

@@ -86,8 +86,8 @@ def search(
 ) -> Call[answers.SearchAnswer]:
     """Search by exactly one of a text, a vector of the index's model (any scale), and the bytes of an image file.
 
-    ``parameters`` are those of :class:`SearchParameters`. A NumPy vector is sent as base64 of float32, which the
-    service parses in a tenth of the time of a list.
+    ``parameters`` are those of :class:`SearchParameters`. A NumPy vector is sent as base64 of float32, which is
+    smaller than a list of numbers and faster to write and to parse.
     """
     source = {"query": query, "vector": _vector(vector), "image": None if image is None else _base64(image)}
     return _search(answers.SearchAnswer, source, parameters, timeout)

@@ -1,4 +1,4 @@
-"""The signature that ``help()`` and editors show for a method made of a function of :mod:`service.client.calls`."""
+"""The signature shown by ``help()`` and editors for a method generated from a function of ``service.client.calls``."""
 
 from __future__ import annotations
 

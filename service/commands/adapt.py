@@ -15,7 +15,7 @@ from models.adapter.options import AdapterOptions
 from models.classifier.classifier import CLASSIFIER_NAME
 from models.data.pairs import read_pairs
 from models.progress import Encoding, Evaluated, Event, Step, TrainingStarted
-from service.commands.options import Device, Restart, Seed, Steps
+from service.commands.options import Device, Seed, Steps
 from service.commands.output import ProgressDisplay, note, print_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def adapt(
     steps: Steps = _DEFAULTS.steps,
     seed: Seed = _DEFAULTS.seed,
     device: Device = _DEFAULTS.device,
-    restart: Restart = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Replace what an earlier run wrote to --out.")] = False,
     queries: Annotated[
         Path | None, typer.Option(help="Vectors of queries (.npy).", rich_help_panel="To adapt vectors")
     ] = None,

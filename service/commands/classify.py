@@ -14,7 +14,7 @@ from models import Classifier, DataError, InvalidOptionError, Vectors
 from models.classifier.cascade import choose
 from models.data.images import IMAGE_SUFFIXES, is_image_file
 from models.data.rows import BrokenRow, is_row_file, read_rows
-from service.commands.options import Json, TextField
+from service.commands.options import ROWS, Json, TextField
 from service.commands.output import note, note_skipped, print_json, print_table
 
 _SHOWN = 60
@@ -26,8 +26,7 @@ def classify(
     items: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Texts, or files of texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet. For an image classifier: image "
-            "files, or folders of them.",
+            help=f"Texts, or files of texts: {ROWS}. For an image classifier: image files, or folders of them.",
             show_default=False,
         ),
     ] = None,

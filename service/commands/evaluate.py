@@ -14,6 +14,7 @@ from models.encoders.base import WORDLLAMA
 from service.commands.evaluate_model import ModelEvaluation, evaluate_model
 from service.commands.options import (
     LABELLED_TEXTS,
+    ROWS,
     Device,
     DocumentField,
     Json,
@@ -69,7 +70,7 @@ def evaluate(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Labelled texts or pairs: .jsonl[.gz|.zst], .csv, .tsv or .parquet; repeatable.",
+            help=f"Labelled texts or pairs: {ROWS}; repeatable.",
             rich_help_panel=_MODEL,
         ),
     ] = None,

@@ -118,7 +118,9 @@ def build(
     ] = None,
     calibrate: Annotated[
         bool,
-        typer.Option(help="Measure search plans at the end, so that searches choose one.", rich_help_panel=_STRUCTURE),
+        typer.Option(
+            help="Measure search plans at the end, so that searches can choose among them.", rich_help_panel=_STRUCTURE
+        ),
     ] = True,
     calibration_seconds: Annotated[
         float | None,

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-_ROWS = ".jsonl[.gz|.zst], .csv, .tsv or .parquet"
+from models.data.rows import ROW_SUFFIXES
+
+ROWS = f"{', '.join(ROW_SUFFIXES[:-1])} or {ROW_SUFFIXES[-1]}"
+"""Kinds of files of rows, for help texts."""
 LABELLED_TEXTS, PAIRS, TRAINING, EXPLICIT_PLAN = "Labelled texts", "Pairs", "Training", "Explicit plan"
 """Panels of the help that group options."""
 
@@ -23,7 +26,7 @@ Generation = Annotated[str | None, typer.Option(help="Name of a generation. Defa
 CorpusPaths = Annotated[
     list[Path],
     typer.Argument(
-        help=f"Corpus: files ({_ROWS}), a BEIR folder, or folders of text or image files.", show_default=False
+        help=f"Corpus: files ({ROWS}), a BEIR folder, or folders of text or image files.", show_default=False
     ),
 ]
 IdField = Annotated[str | None, typer.Option(help="Field of the document id. Default: _id, else id.")]
@@ -41,7 +44,7 @@ SearchEffort = Annotated[
 ]
 
 # Training data.
-TextFiles = Annotated[list[Path], typer.Argument(help=f"Files of texts: {_ROWS}.", show_default=False)]
+TextFiles = Annotated[list[Path], typer.Argument(help=f"Files of texts: {ROWS}.", show_default=False)]
 QueryField = Annotated[str, typer.Option(help="Field of the query.", rich_help_panel=PAIRS)]
 DocumentField = Annotated[str, typer.Option(help="Field of the document.", rich_help_panel=PAIRS)]
 LabelledTextField = Annotated[

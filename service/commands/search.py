@@ -49,7 +49,7 @@ def search(
         str | None, typer.Option(help="Fusion of --hybrid: rrf (reciprocal ranks, the default) or weighted (scores).")
     ] = None,
     weight: Annotated[
-        float | None, typer.Option(help="Weight of the vectors with --hybrid, 0 to 1; words have the rest.")
+        float | None, typer.Option(help="Weight of the vectors with --hybrid, 0 to 1; BM25 gets the rest.")
     ] = None,
     dims: Annotated[
         int | None,

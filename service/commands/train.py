@@ -16,6 +16,7 @@ from models.training.options import TrainingOptions
 from service.commands.options import (
     LABELLED_TEXTS,
     PAIRS,
+    ROWS,
     TRAINING,
     Device,
     DocumentField,
@@ -40,8 +41,9 @@ def train(
     pairs: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of (query, document) pairs or of labelled texts: .jsonl[.gz|.zst], .csv, .tsv or .parquet; or "
-            "a folder that contains a folder of images per label."
+            metavar="DATA",
+            help=f"Files of (query, document) pairs or of labelled texts: {ROWS}; or a folder that contains a folder "
+            "of images per label.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Directory of the model.", show_default=False)],

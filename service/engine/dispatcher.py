@@ -32,9 +32,9 @@ class Limits(NamedTuple):
     """Limits of a queue.
 
     Attributes:
-        pending: most jobs running or queued.
+        pending: maximum number of jobs running or queued.
         wait_seconds: a job is refused if its estimated waiting time, by the recent time per job, is longer.
-        batch: most jobs run together.
+        batch: maximum number of jobs run together.
     """
 
     pending: int

@@ -23,9 +23,9 @@ logger = logging.getLogger("mrl.service")
 class Frame:
     """ASGI middleware around all others. A single layer, because each layer costs every request some microseconds.
 
-    What it does is composed of: :mod:`~service.http.request_id`, :mod:`~service.http.security_headers`,
+    It combines :mod:`~service.http.request_id`, :mod:`~service.http.security_headers`,
     :mod:`~service.http.hosts`, :mod:`~service.http.shedding` and :mod:`~service.http.access_log`. An exception that no
-    handler took is logged and answered with the error envelope; every request is counted in the metrics.
+    handler caught is logged and answered with the error envelope; every request is counted in the metrics.
     """
 
     def __init__(

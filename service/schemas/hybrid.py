@@ -22,7 +22,7 @@ class Hybrid(BaseModel):
         "scaled to 0 to 1 over the candidates, and of BM25 divided by its maximum.",
     )
     weight: StrictFloat = Field(
-        default=_DEFAULTS.weight, ge=0, le=1, description="Weight of the vectors; the words have the rest."
+        default=_DEFAULTS.weight, ge=0, le=1, description="Weight of the vectors; BM25 gets the rest."
     )
     candidates: StrictInt = Field(
         default=_DEFAULTS.candidates, ge=1, description="Length of each of the two lists; at least k."

@@ -217,7 +217,7 @@ class HitOut(BaseModel):
 class PromiseOut(BaseModel):
     """What calibration measured for a plan."""
 
-    recall: float = Field(description="Mean recall over the calibration queries.")
+    recall: float = Field(description="Mean recall over the hardest kind of calibration queries.")
     recall_low: float = Field(
         description="Lower confidence bound on the mean recall over further queries of this kind."
     )

@@ -59,7 +59,7 @@ def test_an_image_that_cannot_be_read_rejects_its_document_only(encoder):
 
 
 def test_a_model_of_texts_cannot_encode_images():
-    with pytest.raises(ModelError, match="model 'tiny' encodes no images: give one of the CLIP kind"):
+    with pytest.raises(ModelError, match="model 'tiny' encodes no images: give a CLIP-like model"):
         encode_documents(TEXTS, [Document("a", "w1"), photo(1)])
 
 

@@ -221,7 +221,7 @@ def test_vectors_may_be_given_and_have_any_scale(tmp_path):
 @pytest.mark.parametrize(
     ("documents", "vectors", "message"),
     [
-        ([document("a"), document("a")], None, "document 1 with id 'a': the id comes twice"),
+        ([document("a"), document("a")], None, "document 1 with id 'a': duplicate id"),
         ([document("a"), document("")], None, "document 1 with id '': the id is empty"),
         ([document("a", " ")], None, "document 0 with id 'a': it has no text; give text or its vector"),
         ([document("a\ud800")], None, "not valid Unicode: surrogates not allowed at character 1"),

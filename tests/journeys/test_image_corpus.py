@@ -188,7 +188,7 @@ def test_images_may_be_added_later(tmp_path, folder, encoder):
 
 
 def test_models_of_one_side_say_what_they_cannot_do(tmp_path, folder):
-    with pytest.raises(ModelError, match="model 'tiny' encodes no images: give one of the CLIP kind"):
+    with pytest.raises(ModelError, match="model 'tiny' encodes no images: give a CLIP-like model"):
         build_index(Corpus([png(folder)[0]]), make_encoder(), tmp_path / "text")
     vision = load_encoder(str(make_vit(tmp_path / "vit")))
     build_index(Corpus([folder], prefer_images=True), vision, tmp_path / "vision")

@@ -59,7 +59,7 @@ def test_mistakes_are_one_clear_line(mrl, index, built, folder, tmp_path):
         assert message in " ".join(err.replace("│", " ").split())
     code, _, err = mrl("index", "build", folder / "5", "--out", tmp_path / "other")
     assert code == 1
-    assert "error: model 'wordllama' encodes no images: give one of the CLIP kind, or a vision model" in err
+    assert "error: model 'wordllama' encodes no images: give a CLIP-like model or a vision model" in err
 
 
 def test_a_vision_model_is_trained_from_a_folder_and_indexes_it(mrl, folder, tmp_path):

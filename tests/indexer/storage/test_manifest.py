@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from uuid import UUID
 
@@ -75,6 +76,13 @@ def test_a_manifest_is_read_as_it_was_written(manifest, tmp_path):
     assert manifest.model.prompts == Prompts(query="q: ", document="d: ")
     assert manifest.model.nesting == make_encoder().nesting
     assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", "a.bin", "b.bin"}
+
+
+def test_the_versions_include_the_libraries_of_the_shortlist_structures():
+    pytest.importorskip("rabitqlib")
+    found = library_versions()
+    assert found["rabitqlib"] == version("rabitqlib")
+    assert found.keys() & {"faiss-cpu", "faiss-gpu-cuvs"}
 
 
 def test_the_checksum_is_of_the_file_without_it(manifest, tmp_path):
