@@ -67,23 +67,31 @@ class Document:
         Raises:
             RejectedRowError: the payload holds another title or text.
         """
-        payload, own = self.payload, {title: self.title, text: self.text}
+        payload, given = self.payload, (self.title, self.text)
         if self.fields is not None:
             held = self.fields.title, self.fields.text
             if held == (title, text):
                 return payload
-            own = {name: payload.get(of_row, "") for name, of_row in zip((title, text), held, strict=True)}
+            given = payload.get(held[0], ""), payload.get(held[1], "")
             payload = {name: value for name, value in payload.items() if name not in held}
-        own = {name: value for name, value in own.items() if isinstance(value, str) and value.strip()}
-        for name, value in own.items():
-            if payload.get(name) not in (None, value):
-                attribute = "title" if name == title else "text"
+        own: dict[str, str] = {}
+        for attribute, name, value in (("title", title, given[0]), ("text", text, given[1])):
+            if _is_blank(value):
+                continue
+            if not _is_blank(other := payload.get(name)) and (
+                not isinstance(other, str) or other.strip() != value.strip()
+            ):
                 raise RejectedRowError(
-                    f"payload field {name!r} holds {payload[name]!r:.80}, the document's {attribute} is {value!r:.80}: "
+                    f"payload field {name!r} holds {other!r:.80}, the document's {attribute} is {value!r:.80}: "
                     f"leave the field out, as the {attribute} is stored in it"
                 )
+            own[name] = f"{own[name]} {value}" if name in own else value
         # First, as in rows; fields that the payload already holds keep their position.
         return {**{name: value for name, value in own.items() if name not in payload}, **payload, **own}
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +195,10 @@ class Corpus:
                 for done, row in enumerate(read_rows(path, skip=skip), start=skip + 1):
                     yield self._row(path, row.number, Place(number, done), row)
             elif skip == 0:
-                file_row = _image_row if is_image_file(path) else _text_row
-                yield file_row(path, root, Place(number, 1))
+                if is_image_file(path):
+                    yield _image_row(path, root, Place(number, 1))
+                else:
+                    yield _text_row(path, root, Place(number, 1), self.fields)
 
     def _row(self, path: Path, line: int, place: Place, row: Any) -> CorpusRow:
         if isinstance(row, BrokenRow):
@@ -256,7 +266,7 @@ def _files(path: Path, prefer_images: bool) -> list[tuple[Path, Path]]:
     return [(item, path) for item in chosen]
 
 
-def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
+def _text_row(path: Path, root: Path, place: Place, fields: Fields) -> CorpusRow:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -266,7 +276,7 @@ def _text_row(path: Path, root: Path, place: Place) -> CorpusRow:
     if not text.strip():
         return CorpusRow(str(path), 1, place, None, "missing text: the file is empty")
     name = path.relative_to(root).as_posix()
-    return CorpusRow(str(path), 1, place, Document(name, text.strip(), {"text": text}, fields=Fields()))
+    return CorpusRow(str(path), 1, place, Document(name, text.strip(), {fields.text: text}, fields=fields))
 
 
 def _image_row(path: Path, root: Path, place: Place) -> CorpusRow:

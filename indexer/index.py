@@ -210,6 +210,7 @@ class Index:
             OutOfMemoryError: a later generation had to be opened, and there is not enough memory; see :meth:`refresh`.
         """
         check_list(queries, "queries", "query")
+        queries = list(queries)  # an iterator would be used up by the check
         for query in queries:
             check_unicode(query, "the query", "query")  # JSON can carry a lone surrogate, which no tokenizer takes
         return self._encode_and_search(
@@ -308,6 +309,7 @@ class Index:
             InvalidOptionError: ``ids`` is a single str.
         """
         check_list(ids, "ids", "ids")
+        ids = list(ids)
         added, view = self._live.added(ids)
         rest = [identifier for identifier in dict.fromkeys(ids) if identifier not in added]
         return {**added, **view.from_base(rest)} if rest else added

@@ -197,6 +197,7 @@ class Updates:
             BundleError: the journal cannot be written, or a generation of another model was published since.
         """
         check_list(ids, "ids", "ids")
+        ids = list(ids)
         if not all(isinstance(identifier, str) for identifier in ids):
             raise InvalidOptionError("ids", f"ids {ids!r:.80}: give a list of texts")
         known = [identifier for identifier in dict.fromkeys(ids) if is_unicode(identifier)]  # all stored ids are
@@ -300,6 +301,9 @@ def checked_payload(document: Document, text_fields: Sequence[str]) -> str:
         RejectedRowError: the id is empty, the id or payload is not valid JSON or Unicode, or the payload holds another
             title or text than the document.
     """
+    for name, kind in (("id", str), ("text", str), ("title", str), ("payload", dict)):
+        if not isinstance(value := getattr(document, name), kind):
+            raise RejectedRowError(f"the document's {name} is {value!r:.80}: give a {kind.__name__}")
     if not document.id:
         raise RejectedRowError("the id is empty")
     try:

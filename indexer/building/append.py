@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from indexer.building.batches import BATCH_SIZE, encoded_batches, no_document
 from indexer.corpus import Corpus, CorpusRow
 from indexer.progress import EncodingDocuments, Report, silent
-from indexer.updates import Updates
+from indexer.updates import Updates, checked_payload
 from models.errors import DataError, InvalidOptionError
 
 APPEND_BATCH_SIZE = BATCH_SIZE
@@ -59,7 +59,13 @@ def append_corpus(
     first_problem = ""
     seen: set[str] = set()
     report(EncodingDocuments())
-    batches = encoded_batches(corpus.rows(), updates.model.encoder, batch_size=batch_size, known=lambda ids: seen)
+    batches = encoded_batches(
+        corpus.rows(),
+        updates.model.encoder,
+        batch_size=batch_size,
+        known=lambda ids: seen,
+        check=lambda document: checked_payload(document, updates.text_fields),
+    )
     for batch in batches:
         done = updates.upsert_encoded(batch.documents, batch.vectors)
         for row in batch.rejected:

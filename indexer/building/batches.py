@@ -10,6 +10,7 @@ import numpy as np
 
 from indexer.corpus import CorpusRow, Document, Place
 from indexer.encoding import encode_documents
+from indexer.errors import RejectedRowError
 from models.encoders.base import Encoder
 from models.nesting import Vectors
 
@@ -40,6 +41,7 @@ def encoded_batches(
     *,
     batch_size: int,
     known: Callable[[Sequence[str]], set[str]],
+    check: Callable[[Document], object] = lambda document: None,
 ) -> Iterator[EncodedBatch]:
     """Encode rows, a batch at a time.
 
@@ -49,13 +51,14 @@ def encoded_batches(
         batch_size: rows per batch.
         known: returns those of a batch's ids that earlier batches used, as a set to which its new ids are added. Of
             rows with the same id only the first becomes a document.
+        check: raises RejectedRowError for a document that cannot be stored.
 
     Raises:
         ModelError: a document is an image and the model encodes none.
         DataError: a file cannot be read.
     """
     while batch := list(islice(rows, batch_size)):
-        yield _encoded(batch, encoder, known([row.document.id for row in batch if row.document]))
+        yield _encoded(batch, encoder, known([row.document.id for row in batch if row.document]), check)
 
 
 def no_document(rejected: int, first: str) -> str:
@@ -66,7 +69,9 @@ def no_document(rejected: int, first: str) -> str:
     )
 
 
-def _encoded(batch: Sequence[CorpusRow], encoder: Encoder, known: set[str]) -> EncodedBatch:
+def _encoded(
+    batch: Sequence[CorpusRow], encoder: Encoder, known: set[str], check: Callable[[Document], object]
+) -> EncodedBatch:
     rejected: list[CorpusRow] = []
     rows: list[CorpusRow] = []
     documents: list[Document] = []
@@ -76,6 +81,11 @@ def _encoded(batch: Sequence[CorpusRow], encoder: Encoder, known: set[str]) -> E
         elif row.document.id in known:
             rejected.append(replace(row, document=None, problem=f"duplicate id {row.document.id!r}"))
         else:
+            try:
+                check(row.document)
+            except RejectedRowError as error:
+                rejected.append(replace(row, document=None, problem=str(error)))
+                continue
             known.add(row.document.id)
             rows.append(row)
             documents.append(row.document)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from indexer.filters import parse_field
 from indexer.lexical.words import check_language
+from models.data.lists import check_list
 from models.errors import InvalidOptionError
 
 
@@ -29,6 +30,7 @@ class LexicalOptions:
     language: str | None = None
 
     def __post_init__(self) -> None:
+        check_list(self.fields, "lexical fields", "lexical")
         for name in self.fields:
             if not parse_field(name, "lexical").names:
                 raise InvalidOptionError("lexical", f"lexical field {name!r}: name a field of the payload")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from models.data.lists import check_list
 from models.data.rows import BrokenRow, read_rows
 from models.data.unicode import is_unicode
 from models.errors import DataError, RejectedRowError
@@ -32,6 +33,7 @@ def read_items(
     """
     items: list[_Item] = []
     rejected: Rejected = []
+    check_list(paths, "files", "paths")
     for path in paths:
         for row in read_rows(path):
             if isinstance(row, BrokenRow):

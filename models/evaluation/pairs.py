@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.data.lists import check_list
 from models.data.pairs import Pair
 from models.encoders.base import Encoder
 from models.nesting import Vectors, truncate
@@ -89,6 +90,7 @@ def measure_pairs(
     Returns:
         A score for each size, in the order given.
     """
+    check_list(distractors, "distractors", "distractors")
     documents = list(dict.fromkeys([pair.document for pair in pairs] + list(distractors)))
     row = {text: number for number, text in enumerate(documents)}
     relevant = [row[pair.document] for pair in pairs]

@@ -13,6 +13,7 @@ from service.client import answers, calls
 from service.client.bulk import Bulk
 from service.client.calls import Call
 from service.client.exchange import NOT_READY, Exchange, Retries, Target
+from service.client.lists import check_list
 from service.client.signatures import with_signature
 
 _T = TypeVar("_T")
@@ -93,6 +94,7 @@ class AsyncClient:
 
         ``rows`` may also be an asynchronous iterable.
         """
+        check_list(rows, "rows")
         bulk = Bulk()
         with bulk.noting_progress():
             async for row in _each(rows):

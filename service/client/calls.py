@@ -17,6 +17,7 @@ from urllib.parse import quote
 from service.client import answers
 from service.client.decode import decode
 from service.client.errors import UnexpectedAnswerError
+from service.client.lists import check_list
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -106,6 +107,8 @@ def search_many(
     ``vectors`` are n vectors of the index's model, any scale, as a list or as an array of shape (n, D); ``images`` are
     the bytes of image files, and ``parameters`` those of :class:`SearchParameters`.
     """
+    check_list(queries, "queries")
+    check_list(images, "images")
     source = {
         "queries": None if queries is None else list(queries),
         "vectors": None if vectors is None else [_vector(vector) for vector in vectors],
@@ -122,6 +125,7 @@ def embeddings(
     timeout: float | None = None,
 ) -> Call[answers.Embeddings]:
     """Embed texts, as documents or as queries; ``dimensions`` truncates to a prefix and normalises it."""
+    check_list(texts, "texts")
     body = {"input": list(texts), "encoding_format": "base64", "dimensions": dimensions, "input_type": input_type}
     return _post("/v1/embeddings", body, _read_embeddings, timeout)
 
@@ -138,6 +142,8 @@ def classify(
 
     ``accuracy`` selects the cheapest cascade of this validation accuracy.
     """
+    check_list(texts, "texts")
+    check_list(images, "images")
     body = {
         "input": None if texts is None else list(texts),
         "images": None if images is None else [_base64(image) for image in images],
@@ -183,6 +189,7 @@ def delete(identifier: str, *, timeout: float | None = None) -> Call[None]:
 
 def delete_many(identifiers: Sequence[str], *, timeout: float | None = None) -> Call[answers.Deleted]:
     """Delete several documents; ids that no document has are counted and skipped."""
+    check_list(identifiers, "ids")
     return _post("/v1/documents/delete", {"ids": list(identifiers)}, _as(answers.Deleted), timeout)
 
 

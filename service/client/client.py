@@ -13,6 +13,7 @@ from service.client import answers, calls
 from service.client.bulk import Bulk
 from service.client.calls import Call
 from service.client.exchange import NOT_READY, Exchange, Retries, Target
+from service.client.lists import check_list
 from service.client.signatures import with_signature
 
 _T = TypeVar("_T")
@@ -111,6 +112,7 @@ class Client:
         Raises:
             ClientError: a request failed; a note on the error says how many rows were answered.
         """
+        check_list(rows, "rows")
         bulk = Bulk()
         with bulk.noting_progress():
             for row in rows:

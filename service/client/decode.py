@@ -44,7 +44,7 @@ def decode(shape: type[_T], content: bytes) -> _T:
         raise UnexpectedAnswerError(
             f"unexpected answer of the service: {error}; does the URL lead to a service of this version?"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnexpectedAnswerError(f"the answer of the service is not JSON: {error}") from error
     return value
 

@@ -186,7 +186,7 @@ def _api_error(response: httpx.Response) -> ApiError:
     try:
         detail: dict[str, Any] = response.json()["error"]
         code, message, param = str(detail["code"]), str(detail["message"]), detail.get("param")
-    except (ValueError, KeyError, TypeError):  # from a proxy between the service and here
+    except (ValueError, KeyError, TypeError, RecursionError):  # from a proxy between the service and here
         code, message, param = "http_error", response.text[:200] or response.reason_phrase, None
     request_id = response.headers.get("x-request-id")
     status = response.status_code

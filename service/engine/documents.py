@@ -56,7 +56,10 @@ def put_lines(index: Index, lines: Sequence[tuple[int, bytes]]) -> list[LineRepo
 def _parse_document(index: Index, row: dict[str, Any]) -> Document:
     title, text = index.manifest.corpus.text_fields
     default = Fields()
-    fields = Fields(title=title if title in row else default.title, text=text if text in row else default.text)
+    fields = Fields(
+        title=title if row.get(title) not in (None, "") else default.title,
+        text=text if row.get(text) not in (None, "") else default.text,
+    )
     return parse_document(row, fields)
 
 

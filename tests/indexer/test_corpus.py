@@ -175,3 +175,19 @@ def test_the_fingerprint_follows_the_files(tmp_path):
     assert before == Corpus([path]).fingerprint() == json.loads(json.dumps(before))
     write_lines(path, [{"_id": "a", "text": "u"}, {"_id": "b", "text": "t"}])
     assert Corpus([path]).fingerprint() != before
+
+
+@pytest.mark.parametrize("held", ["", "  ", None, " moon x "])
+def test_a_payload_with_a_blank_or_the_same_text_is_no_other_text(held):
+    assert Document("a", "moon x", {"text": held, "n": 1}).stored_payload("title", "text") == {"text": "moon x", "n": 1}
+
+
+def test_title_and_text_in_one_field_are_both_stored():
+    assert Document("a", "quasar", title="Z").stored_payload("text", "text") == {"text": "Z quasar"}
+    assert Document("a", title="only").stored_payload("text", "text") == {"text": "only"}
+
+
+def test_a_text_file_is_stored_in_the_field_of_texts(tmp_path):
+    (tmp_path / "a.txt").write_text("moon")
+    documents, _ = read(tmp_path, Fields(text="body"))
+    assert documents[0].stored_payload("title", "body") == {"body": "moon"}

@@ -517,3 +517,27 @@ def test_updates_read_before_an_error_are_shown_once_it_is_over(tmp_path, monkey
             with pytest.raises(BundleBusyError, match="others have been writing"):
                 index.search(["w1"])
         assert len(index) == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (Document("q", "moon", None), "payload is None: give a dict"),
+        (Document("q", "moon", [1]), r"payload is \[1\]: give a dict"),
+        (Document("q", None), "text is None: give a str"),
+        (Document(5, "moon"), "id is 5: give a str"),
+    ],
+)
+def test_a_document_of_another_type_is_refused_by_name_and_put_stores_the_rest(tmp_path, document, message):
+    with make_index(tmp_path, make_texts(5), make_encoder()) as index:
+        with pytest.raises(InvalidOptionError, match=message):
+            index.upsert([document])
+        put = index.put([document, Document("good", "w1")])
+        assert [done.result for done in put] == ["rejected", "added"]
+
+
+def test_iterators_are_taken_as_lists(tmp_path):
+    with make_index(tmp_path, make_texts(5), make_encoder()) as index:
+        assert len(index.search(text for text in ["w1", "w2"]).hits) == 2
+        assert index.get(name for name in ["1"]).keys() == {"1"}
+        assert index.delete(name for name in ["1"]) == 1

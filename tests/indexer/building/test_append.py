@@ -70,3 +70,15 @@ def test_texts_are_stored_in_the_fields_of_the_index(tmp_path):
         with Updates.open(index.root, encoder=ENCODER) as updates:
             append_corpus(Corpus([more], Fields(text="body")), updates)
         assert index.get(["new"])["new"].payload == {"text": "w1 w2", "n": 1}
+
+
+def test_a_row_that_the_index_cannot_store_is_rejected_by_line_and_the_rest_is_added(tmp_path):
+    rows = [{"_id": str(i), "body": f"w{i}"} for i in range(30)]
+    rows[20]["text"] = "another"
+    more = write_lines(tmp_path / "more.jsonl", rows)
+    with make_index(tmp_path, make_texts(5), ENCODER) as index, Updates.open(index.root, encoder=ENCODER) as updates:
+        broken = []
+        corpus = Corpus([more], Fields(text="body"))
+        result = append_corpus(corpus, updates, batch_size=8, on_rejected=broken.append)
+        assert (result.added + result.replaced, result.rejected) == (29, 1)
+        assert [(row.line, row.problem[:40]) for row in broken] == [(21, "payload field 'text' holds 'another', th")]

@@ -10,6 +10,7 @@ import pytest
 
 import service.client as api
 from service.client import answers as shapes
+from service.client import calls
 from tests.service.client.fakes import HIT, PLAN, URL, Service
 
 
@@ -121,3 +122,19 @@ def test_the_index_is_described_and_administered(connect):
         ("POST", "/v1/index/compact", b""),
         ("GET", "/readyz", b""),
     ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: calls.search_many("moon"),
+        lambda: calls.search_many(images=b"png"),
+        lambda: calls.embeddings("moon"),
+        lambda: calls.classify("moon"),
+        lambda: calls.classify(images=b"png"),
+        lambda: calls.delete_many("123"),
+    ],
+)
+def test_a_single_value_is_not_taken_for_a_list_of_its_letters(call):
+    with pytest.raises(ValueError, match=r"given as a single (str|bytes): pass a list"):
+        call()

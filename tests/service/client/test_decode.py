@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from service.client import UnexpectedAnswerError
+from service.client import UnexpectedAnswerError, answers
 from service.client.decode import decode
 
 
@@ -78,3 +78,9 @@ def test_an_error_names_the_place_and_what_was_expected(value, message):
 def test_what_is_not_json_is_an_error(content):
     with pytest.raises(UnexpectedAnswerError, match="not JSON"):
         decode(Tree, content)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"x":' * 100_000])
+def test_an_answer_nested_too_deep_is_unexpected(content):
+    with pytest.raises(UnexpectedAnswerError, match="not JSON"):
+        decode(answers.SearchAnswer, content)

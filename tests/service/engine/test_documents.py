@@ -63,7 +63,15 @@ def test_lines_that_are_documents_are_stored_and_every_line_is_reported(root):
     assert [bool(report.reason) for report in reports] == [report.result == "rejected" for report in reports]
 
 
-@pytest.mark.parametrize("row", [{"text": "w1 w2", "title": "w3"}, {"about": "w1 w2", "title": "w3"}])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "w1 w2", "title": "w3"},
+        {"about": "w1 w2", "title": "w3"},
+        {"about": None, "text": "w1 w2", "title": "w3"},
+        {"about": "", "text": "w1 w2", "title": "w3"},
+    ],
+)
 def test_texts_are_stored_in_the_fields_of_the_index_where_words_find_them(tmp_path, row):
     lines = [{"_id": str(number), "about": text} for number, text in enumerate(make_texts(20))]
     corpus = Corpus([write_lines(tmp_path / "corpus.jsonl", lines)], Fields(text="about"))
