@@ -190,9 +190,9 @@ def main() -> None:
                 for mode, given in (("sampled", 0), ("half of the queries given", len(queries) // 2)):
                     print(f"{name} {structure} {mode}", file=sys.stderr)
                     found = [
-                        one
+                        measured
                         for seed in range(options.seeds)
-                        for one in check(opened, encoder, answered, given, seed, options.seconds)
+                        for measured in check(opened, encoder, answered, given, seed, options.seconds)
                     ]
                     everything += found
                     results[f"{name}, {structure}, {mode}"] = summary(found)

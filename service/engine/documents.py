@@ -57,10 +57,15 @@ def _parse_document(index: Index, row: dict[str, Any]) -> Document:
     title, text = index.manifest.corpus.text_fields
     default = Fields()
     fields = Fields(
-        title=title if row.get(title) not in (None, "") else default.title,
-        text=text if row.get(text) not in (None, "") else default.text,
+        title=title if _holds_a_value(row, title) else default.title,
+        text=text if _holds_a_value(row, text) else default.text,
     )
     return parse_document(row, fields)
+
+
+def _holds_a_value(row: dict[str, Any], name: str) -> bool:
+    value = row.get(name)
+    return bool(value.strip()) if isinstance(value, str) else value is not None
 
 
 def _report(number: int, put: Put) -> LineReport:

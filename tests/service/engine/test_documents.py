@@ -70,6 +70,7 @@ def test_lines_that_are_documents_are_stored_and_every_line_is_reported(root):
         {"about": "w1 w2", "title": "w3"},
         {"about": None, "text": "w1 w2", "title": "w3"},
         {"about": "", "text": "w1 w2", "title": "w3"},
+        {"about": "  ", "text": "w1 w2", "title": "w3"},
     ],
 )
 def test_texts_are_stored_in_the_fields_of_the_index_where_words_find_them(tmp_path, row):
